@@ -1,0 +1,197 @@
+"""The errors that Leasekeeper raises on purpose.
+
+::
+
+    AgentError                        .exit_code, .retryable, .hint
+    ├─ ConfigError                    every problem at once                          exit 2
+    ├─ AuthError                                                                     exit 3
+    │  ├─ AwsCredentialsError         no usable task role credentials (yet)          retryable
+    │  └─ LoginDenied                 Vault answered and said no
+    ├─ VaultError                     .status .path .operation, never a body         exit 4
+    │  ├─ VaultUnavailable            transport, 5xx, sealed, standby, 429           retryable, exit 6
+    │  ├─ VaultDenied                 403: the token, or its policy
+    │  ├─ SecretNotFound              404, or a deleted version
+    │  └─ VaultRejected               any other 4xx: the request itself is wrong
+    ├─ LeaseLost                      a lease that can no longer be renewed          exit 4
+    ├─ TemplateError                  .template .line .column, never a value         exit 4
+    │  ├─ TemplateSyntaxError         found when the configuration is checked        exit 2
+    │  └─ TemplateRenderError         found with the data at hand
+    ├─ OutputError                    a destination or its content                   exit 5
+    │  ├─ PublishError                .path .errno; the last good file stays
+    │  ├─ ValidationFailed            the new content is not what `validate` asks for
+    │  └─ NotifyError                 the application could not be told
+    └─ StartupDeadlineExceeded        nothing else explains why we are not ready     exit 6
+
+Errors of other libraries are translated where they appear, with the cause chained, and
+whether to try again is read off the class. Messages say what was being done and to what.
+They never hold a secret: response bodies and rendered text stay out of them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_DONE = 0
+EXIT_CONFIG = 2
+EXIT_LOGIN = 3
+EXIT_SECRET = 4
+EXIT_DESTINATION = 5
+EXIT_STARTUP_DEADLINE = 6
+EXIT_BUG = 70
+
+
+class AgentError(Exception):
+    """Base of every deliberate error; *hint* is a sentence that says how to mend it."""
+
+    exit_code: ClassVar[int] = EXIT_BUG
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(AgentError):
+    """The configuration cannot be used; *problems* lists everything that is wrong with it."""
+
+    exit_code = EXIT_CONFIG
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems) or "the configuration is not valid")
+        self.problems = problems
+
+
+class AuthError(AgentError):
+    """No login to Vault."""
+
+    exit_code = EXIT_LOGIN
+
+
+class AwsCredentialsError(AuthError):
+    """The task role's credentials cannot be read, or have expired."""
+
+    retryable = True
+
+
+class LoginDenied(AuthError):
+    """Vault answered the login and refused it; final until somebody changes something."""
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class VaultError(AgentError):
+    """Vault answered with an error, or did not answer. *operation* and *path* say to what."""
+
+    exit_code = EXIT_SECRET
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        path: str = "",
+        status: int = 0,
+        errors: tuple[str, ...] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.operation = operation
+        self.path = path
+        self.status = status
+        self.errors = errors
+
+
+class VaultUnavailable(VaultError):
+    """Vault cannot be reached or cannot serve now; nothing that is valid may be dropped for it.
+
+    *retry_after_s* is the pause that Vault asked for, in seconds, or None.
+    """
+
+    exit_code = EXIT_STARTUP_DEADLINE
+    retryable = True
+    retry_after_s: float | None = None
+
+
+class VaultDenied(VaultError):
+    """403: the token is bad, or its policy does not allow this path."""
+
+
+class SecretNotFound(VaultError):
+    """There is no secret at the path, or its current version is deleted."""
+
+
+class VaultRejected(VaultError):
+    """Vault refused the request as such (400, 405, 413, ...)."""
+
+
+class LeaseLost(AgentError):
+    """Vault no longer knows the lease, or refuses to renew it."""
+
+    exit_code = EXIT_SECRET
+
+
+class TemplateError(AgentError):
+    """A template cannot be used. *line* counts from 1, *column* counts bytes from 0."""
+
+    exit_code = EXIT_SECRET
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        template: str = "",
+        line: int = 0,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.template = template
+        self.line = line
+        self.column = column
+
+
+class TemplateSyntaxError(TemplateError):
+    """The text of a template does not parse, or names an unknown function."""
+
+    exit_code = EXIT_CONFIG
+
+
+class TemplateRenderError(TemplateError):
+    """A template failed on the data it was given."""
+
+
+class OutputError(AgentError):
+    """An output could not be published; what is on disk is unchanged."""
+
+    exit_code = EXIT_DESTINATION
+
+
+class PublishError(OutputError):
+    """The file system refused the file at *path*."""
+
+    def __init__(
+        self, message: str, *, path: str, errno: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.errno = errno
+
+
+class ValidationFailed(OutputError):
+    """The rendered content is not valid, so the last good file stays."""
+
+
+class NotifyError(OutputError):
+    """The application could not be told of a published file."""
+
+
+class StartupDeadlineExceeded(AgentError):
+    """The first complete publish did not happen in time, and no single error explains why."""
+
+    exit_code = EXIT_STARTUP_DEADLINE

@@ -1,0 +1,26 @@
+"""Two clocks: the loop's, which never jumps, and the wall's, which people read."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from datetime import UTC, datetime
+
+
+def now() -> float:
+    """Return the running loop's time in seconds: monotonic, and virtual in unit tests."""
+    return asyncio.get_running_loop().time()
+
+
+def wall_time(at: float) -> datetime | None:
+    """Return the UTC wall time of loop time *at*, or None when *at* never comes."""
+    if math.isinf(at):
+        return None
+    return datetime.fromtimestamp(time.time() + at - now(), tz=UTC)
+
+
+def iso(at: float) -> str | None:
+    """Return loop time *at* as ``2026-01-31T12:00:00Z``, or None when it never comes."""
+    wall = wall_time(at)
+    return None if wall is None else wall.strftime("%Y-%m-%dT%H:%M:%SZ")

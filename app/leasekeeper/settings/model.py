@@ -1,0 +1,383 @@
+"""The one configuration model. Every way in (YAML, environment, Vault Agent files) ends here.
+
+Each field's description is its documentation: `docs/configuration.md`, `leasekeeper schema` and
+the error messages are made from it. Secrets are `SecretStr`; validation errors hide their input.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    model_validator,
+)
+
+from leasekeeper.settings.durations import Duration
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values do not change, inputs stay hidden."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+def parse_mode(value: object) -> int:
+    """Return an octal mode string such as ``"0640"`` as an integer.
+
+    :raises ValueError: if it is not a string of three or four octal digits. Bare numbers are
+        refused: YAML 1.1 reads 0640 as octal and 640 as decimal, and both have set wrong modes.
+    """
+    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
+        return int(value, 8)
+    msg = 'a mode is a string of octal digits in quotes, such as "0640"'
+    raise ValueError(msg)
+
+
+Mode = Annotated[
+    int, BeforeValidator(parse_mode), PlainSerializer(lambda mode: f"{mode:04o}", return_type=str)
+]
+
+
+class VaultSection(Section):
+    """Where Vault (or OpenBao) is and how to talk to it."""
+
+    address: str = "https://127.0.0.1:8200"
+    """URL of the server, with scheme and port. `VAULT_ADDR` sets it too."""
+    namespace: str = ""
+    """Namespace (Vault Enterprise, HCP, OpenBao) of every request. `VAULT_NAMESPACE` sets it too."""
+    ca_file: str | None = None
+    """PEM file with the certificate authorities to trust instead of the system's. `VAULT_CACERT`."""
+    ca_path: str | None = None
+    """Directory of PEM files to trust. `VAULT_CAPATH`."""
+    client_cert_file: str | None = None
+    """PEM file of the TLS client certificate. `VAULT_CLIENT_CERT`."""
+    client_key_file: str | None = None
+    """PEM file of the TLS client key. `VAULT_CLIENT_KEY`."""
+    tls_server_name: str | None = None
+    """Name to expect in the server's certificate. `VAULT_TLS_SERVER_NAME`."""
+    tls_skip_verify: bool = False
+    """Do not verify the server's certificate. Only for experiments. `VAULT_SKIP_VERIFY`."""
+    timeout: Duration = 30.0
+    """Longest time for one request, connection included. `VAULT_CLIENT_TIMEOUT`."""
+    max_connections: Annotated[int, Field(ge=1, le=100)] = 8
+    """Connections kept open to Vault; also how many requests run at the same time."""
+
+    @model_validator(mode="after")
+    def _check(self) -> VaultSection:
+        if not re.match(r"https?://[^/\s]+", self.address):
+            msg = 'address: needs a scheme and a host, such as "https://vault.example.com:8200"'
+            raise ValueError(msg)
+        if (self.client_cert_file is None) != (self.client_key_file is None):
+            msg = "client_cert_file and client_key_file only work together"
+            raise ValueError(msg)
+        return self
+
+
+class _AuthBase(Section):
+    mount: str
+    """Mount path of the auth method, without `auth/`."""
+    namespace: str | None = None
+    """Namespace of the login when it differs from `vault.namespace`."""
+    min_backoff: Duration = 1.0
+    """First pause after a failed login; pauses double from there, with jitter."""
+    max_backoff: Duration = 60.0
+    """Longest pause between two tries to log in."""
+
+    @model_validator(mode="after")
+    def _check_backoff(self) -> _AuthBase:
+        if not 0 < self.min_backoff <= self.max_backoff:
+            msg = "min_backoff must be above 0 and at most max_backoff"
+            raise ValueError(msg)
+        return self
+
+
+class AwsIamAuth(_AuthBase):
+    """Log in with the task's IAM role through Vault's `aws` auth method."""
+
+    method: Literal["aws_iam"] = "aws_iam"
+    """The auth method."""
+    mount: str = "aws"
+    """Mount path of the auth method, without `auth/`."""
+    role: str
+    """Role of the auth method. `VAULT_ROLE` sets it too."""
+    server_id: str | None = None
+    """Value of the signed header `X-Vault-AWS-IAM-Server-ID`, when Vault asks for one."""
+    sts_region: str | None = None
+    """Region whose STS signs for us, or `global` for sts.amazonaws.com. It must agree with Vault's
+    `sts_endpoint` and `sts_region`. Default: AWS_REGION, else AWS_DEFAULT_REGION, else `global`."""
+    sts_endpoint: str | None = None
+    """URL of STS, when it is neither the regional nor the global one (VPC endpoint, local world)."""
+    profile: str | None = None
+    """Profile of the AWS shared configuration to take credentials from. `AWS_PROFILE`."""
+
+
+class AppRoleAuth(_AuthBase):
+    """Log in with a role id and a secret id."""
+
+    method: Literal["approle"] = "approle"
+    """The auth method."""
+    mount: str = "approle"
+    """Mount path of the auth method, without `auth/`."""
+    role_id: str | None = None
+    """The role id itself."""
+    role_id_file: str | None = None
+    """File with the role id; read at every login."""
+    secret_id: SecretStr | None = None
+    """The secret id itself. Better in the environment: `LEASEKEEPER_AUTH__SECRET_ID`."""
+    secret_id_file: str | None = None
+    """File with the secret id; read at every login."""
+
+    @model_validator(mode="after")
+    def _check_ids(self) -> AppRoleAuth:
+        if (self.role_id is None) == (self.role_id_file is None):
+            msg = "exactly one of role_id and role_id_file is needed"
+            raise ValueError(msg)
+        if self.secret_id is not None and self.secret_id_file is not None:
+            msg = "secret_id and secret_id_file exclude each other"
+            raise ValueError(msg)
+        return self
+
+
+class TokenFileAuth(_AuthBase):
+    """Use a token that something else writes to a file."""
+
+    method: Literal["token_file"] = "token_file"
+    """The auth method."""
+    mount: str = "token"
+    """Unused by this method."""
+    token_file: str
+    """File with the token; read again whenever a new token is needed."""
+
+
+Auth = Annotated[AwsIamAuth | AppRoleAuth | TokenFileAuth, Field(discriminator="method")]
+
+
+class HttpNotify(Section):
+    """Tell the application with an HTTP request."""
+
+    url: str
+    """URL to call; it may not carry credentials."""
+    method: Literal["POST", "PUT", "GET"] = "POST"
+    """HTTP method."""
+
+    @model_validator(mode="after")
+    def _check(self) -> HttpNotify:
+        if not re.match(r"https?://[^/@\s]+(/|$)", self.url):
+            msg = 'url: needs a scheme and a host and no credentials, such as "http://127.0.0.1:80/"'
+            raise ValueError(msg)
+        return self
+
+
+class SignalNotify(Section):
+    """Tell the application with a signal."""
+
+    pid_file: str
+    """File with the process id; a missing file means not started yet, which is no error."""
+    signal: Literal["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGWINCH"] = "SIGHUP"
+    """Signal to send."""
+
+
+class CommandNotify(Section):
+    """Tell the application by running a program."""
+
+    command: Annotated[list[str], Field(min_length=1)]
+    """Program and arguments; no shell. Placeholders: none. The environment is Leasekeeper's,
+    without its own secrets, plus `LEASEKEEPER_OUTPUT` (the destination)."""
+
+
+class Notify(Section):
+    """How the application learns of a newly published file. A failure never blocks an output."""
+
+    http: HttpNotify | None = None
+    """Send an HTTP request."""
+    signal: SignalNotify | None = None
+    """Send a signal."""
+    command: CommandNotify | None = None
+    """Run a program."""
+    timeout: Duration = 10.0
+    """Longest time for one try."""
+    retries: Annotated[int, Field(ge=0, le=100)] = 5
+    """Tries after the first one, with growing pauses; a newer publish starts over."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Notify:
+        if sum(way is not None for way in (self.http, self.signal, self.command)) != 1:
+            msg = "exactly one of http, signal and command is needed"
+            raise ValueError(msg)
+        return self
+
+
+class OutputSection(Section):
+    """One file for the application."""
+
+    destination: str
+    """Absolute path of the file. Its directory must exist unless `create_dest_dirs` is on."""
+    template: str | None = None
+    """The template itself, in the language of Vault Agent (Go templates)."""
+    template_file: str | None = None
+    """File with the template; read once at start."""
+    secret: str | None = None
+    """Path of one secret that is written out whole in `format`, without a template."""
+    format: Literal["json", "yaml", "dotenv", "properties"] | None = None
+    """How `secret` is written."""
+    name: str | None = None
+    """Name in logs, health and metrics. Default: the destination."""
+    mode: Mode = 0o640
+    """File mode, an octal string in quotes. It is restored when somebody changes it."""
+    user: str | int | None = None
+    """Owner, name or number. Needs the privilege to change owners."""
+    group: str | int | None = None
+    """Group, name or number."""
+    create_dest_dirs: bool = True
+    """Create missing parent directories with mode 0755."""
+    validate_as: Annotated[
+        Literal["json", "yaml", "dotenv", "toml"] | None, Field(alias="validate")
+    ] = None
+    """Refuse to publish content that does not parse."""
+    validate_command: Annotated[list[str], Field(min_length=1)] | None = None
+    """Program that checks the new content; `{}` stands for the path of the file to check, which is
+    not yet at its destination. Any exit code but 0 keeps the last good file."""
+    validate_timeout: Duration = 10.0
+    """Longest time for `validate_command`."""
+    error_on_missing_key: bool = True
+    """Fail instead of writing `<no value>` when a template uses a key that does not exist."""
+    left_delimiter: Annotated[str, Field(min_length=1)] = "{{"
+    """Start of an action in the template."""
+    right_delimiter: Annotated[str, Field(min_length=1)] = "}}"
+    """End of an action in the template."""
+    notify: Notify | None = None
+    """How to tell the application about a new file."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    @property
+    def label(self) -> str:
+        """The output's name in logs, health and metrics."""
+        return self.name or self.destination
+
+    @model_validator(mode="after")
+    def _check(self) -> OutputSection:
+        if not self.destination.startswith("/") or self.destination.endswith("/"):
+            msg = "destination: needs the absolute path of a file"
+            raise ValueError(msg)
+        sources = (self.template, self.template_file, self.secret)
+        if sum(source is not None for source in sources) != 1:
+            msg = "exactly one of template, template_file and secret is needed"
+            raise ValueError(msg)
+        if (self.secret is None) != (self.format is None):
+            msg = "secret and format only work together"
+            raise ValueError(msg)
+        return self
+
+
+class SecretOverride(Section):
+    """Settings of one secret."""
+
+    static_secret_render_interval: Duration | None = None
+    """How often this secret is read again; `0` is never."""
+
+
+class SecretsSection(Section):
+    """How secrets are kept fresh."""
+
+    static_secret_render_interval: Duration = 300.0
+    """How often secrets without a lease (KV v1 and v2, lists) are read again; `0` is never."""
+    overlap: Duration = 30.0
+    """How long an old and a new credential should both work after a rotation, as far as the
+    lease's own TTL allows (never more than half of it)."""
+    overrides: dict[str, SecretOverride] = Field(default_factory=dict)
+    """Settings by secret path, as the path is written in the template."""
+
+
+class ProbeSection(Section):
+    """Looking for tokens and leases that were revoked behind our back."""
+
+    interval: Duration = 30.0
+    """How often the token and every lease are looked up; `0` is never."""
+
+
+class WebSection(Section):
+    """The HTTP server for /health and /metrics."""
+
+    listen: str = "127.0.0.1:8210"
+    """Address and port; an empty string switches the server off."""
+
+    @model_validator(mode="after")
+    def _check(self) -> WebSection:
+        if self.listen:
+            _host, _, port = self.listen.rpartition(":")
+            if not (port.isascii() and port.isdigit() and int(port) < 65536):
+                msg = 'listen: needs an address and a port, such as "127.0.0.1:8210"'
+                raise ValueError(msg)
+        return self
+
+
+class LogSection(Section):
+    """What is logged, and how."""
+
+    level: Literal["trace", "debug", "info", "warning", "error"] = "info"
+    """Least important level that is written."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` writes for people on a terminal and JSON everywhere else."""
+
+
+class LifecycleSection(Section):
+    """Starting and stopping."""
+
+    exit_after_auth: bool = False
+    """Publish every output once and exit. `VAULT_AGENT_EXIT_AFTER_AUTH` and `--once` set it too."""
+    startup_deadline: Duration = 60.0
+    """Every output must have been published once within this time, or the process ends with the
+    exit code of what is missing; `0` waits for ever."""
+    shutdown_deadline: Duration = 10.0
+    """Longest time for a clean stop; keep it below the task's `stopTimeout` (30 s by default)."""
+    on_exit: Literal["keep", "revoke"] = "keep"
+    """Whether the token, and with it every lease, is revoked at the end."""
+    expiry_grace: Duration = 0.0
+    """How long after the end of a credential on disk health turns unhealthy."""
+    publish_deadline: Duration = 30.0
+    """Longest time for one file to be written before the output counts as failed."""
+    repair_interval: Duration = 15.0
+    """How often files are compared with what was published and repaired; `0` is never."""
+
+
+class Settings(Section):
+    """The configuration of Leasekeeper."""
+
+    vault: VaultSection = VaultSection()
+    """Where Vault is."""
+    auth: Auth
+    """How to log in."""
+    outputs: Annotated[list[OutputSection], Field(min_length=1)]
+    """The files to write."""
+    secrets: SecretsSection = SecretsSection()
+    """How secrets are kept fresh."""
+    probe: ProbeSection = ProbeSection()
+    """Looking for revocations."""
+    web: WebSection = WebSection()
+    """The HTTP server."""
+    log: LogSection = LogSection()
+    """Logging."""
+    lifecycle: LifecycleSection = LifecycleSection()
+    """Starting and stopping."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        seen: dict[str, int] = {}
+        for index, output in enumerate(self.outputs):
+            first = seen.setdefault(output.destination, index)
+            if first != index:
+                msg = (
+                    f"outputs {first} and {index} have the same destination {output.destination!r}"
+                )
+                raise ValueError(msg)
+        return self
