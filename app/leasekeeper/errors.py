@@ -6,9 +6,10 @@
     ├─ ConfigError                    every problem at once                          exit 2
     ├─ AuthError                                                                     exit 3
     │  ├─ AwsCredentialsError         no usable task role credentials (yet)          retryable
+    │  ├─ LoginInputError             a file that the login needs is not there (yet) retryable
     │  └─ LoginDenied                 Vault answered and said no
     ├─ VaultError                     .status .path .operation, never a body         exit 4
-    │  ├─ VaultUnavailable            transport, 5xx, sealed, standby, 429           retryable, exit 6
+    │  ├─ VaultUnavailable            transport, 5xx, sealed, standby, 429   retryable, exit 6
     │  ├─ VaultDenied                 403: the token, or its policy
     │  ├─ SecretNotFound              404, or a deleted version
     │  └─ VaultRejected               any other 4xx: the request itself is wrong
@@ -17,9 +18,9 @@
     │  ├─ TemplateSyntaxError         found when the configuration is checked        exit 2
     │  └─ TemplateRenderError         found with the data at hand
     ├─ OutputError                    a destination or its content                   exit 5
-    │  ├─ PublishError                .path .errno; the last good file stays
+    │  ├─ PublishError                .path .errno; the last good file stays         retryable
     │  ├─ ValidationFailed            the new content is not what `validate` asks for
-    │  └─ NotifyError                 the application could not be told
+    │  └─ NotifyError                 the application could not be told              retryable
     └─ StartupDeadlineExceeded        nothing else explains why we are not ready     exit 6
 
 Errors of other libraries are translated where they appear, with the cause chained, and
@@ -77,6 +78,12 @@ class AwsCredentialsError(AuthError):
     retryable = True
 
 
+class LoginInputError(AuthError):
+    """A file that the login needs is missing, empty or holds something else."""
+
+    retryable = True
+
+
 class LoginDenied(AuthError):
     """Vault answered the login and refused it; final until somebody changes something."""
 
@@ -110,16 +117,24 @@ class VaultError(AgentError):
 class VaultUnavailable(VaultError):
     """Vault cannot be reached or cannot serve now; nothing that is valid may be dropped for it.
 
-    *retry_after_s* is the pause that Vault asked for, in seconds, or None.
+    *retry_after_s* is the pause that Vault asked for, in seconds, or None. *unreachable* says that
+    nobody behind the address can serve anything now, so that waiting for its return makes sense.
     """
 
     exit_code = EXIT_STARTUP_DEADLINE
     retryable = True
     retry_after_s: float | None = None
+    unreachable: bool = False
 
 
 class VaultDenied(VaultError):
-    """403: the token is bad, or its policy does not allow this path."""
+    """403: the token is bad, or its policy does not allow this path.
+
+    *token_serial* names the login whose token was refused, so that ten refusals of one token
+    cause one login.
+    """
+
+    token_serial: int = 0
 
 
 class SecretNotFound(VaultError):
@@ -175,6 +190,8 @@ class OutputError(AgentError):
 class PublishError(OutputError):
     """The file system refused the file at *path*."""
 
+    retryable = True
+
     def __init__(
         self, message: str, *, path: str, errno: int | None = None, hint: str | None = None
     ) -> None:
@@ -189,6 +206,8 @@ class ValidationFailed(OutputError):
 
 class NotifyError(OutputError):
     """The application could not be told of a published file."""
+
+    retryable = True
 
 
 class StartupDeadlineExceeded(AgentError):

@@ -13,6 +13,16 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+# Timers may fire this much early: event loops round to their clock's resolution, and a task that
+# finds itself a hair too early would spin until the time has come.
+EARLY_S = 0.001
+
+
+def due(at: float) -> bool:
+    """Whether loop time *at* has come."""
+    return at <= now() + EARLY_S
+
+
 def wall_time(at: float) -> datetime | None:
     """Return the UTC wall time of loop time *at*, or None when *at* never comes."""
     if math.isinf(at):

@@ -17,7 +17,7 @@ class RootTaskReturned(RuntimeError):
     """A root task came to an end, which only a bug can bring about."""
 
 
-class _StopRequested(Exception):  # noqa: N818 - it is not an error
+class _StopRequested(Exception):
     pass
 
 

@@ -1,0 +1,113 @@
+"""Doing many things when they are due, with one timer and a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from leasekeeper.runtime.clock import due as has_come
+from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.tasks import Nursery
+
+
+class Job(Protocol):
+    """Something that has a next step."""
+
+    @property
+    def name(self) -> str:
+        """Name of the task that runs a step."""
+        ...
+
+    async def step(self) -> float:
+        """Do what is due and return the loop time of the next step; ``math.inf`` for never."""
+        ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    job: Job
+    due: float = math.inf
+    running: bool = False
+    version: int = field(default=0)  # heap entries of an older version are stale
+
+
+class Schedule:
+    """Runs the steps of many jobs: a heap and one timer serve thousands of them.
+
+    A job never runs twice at the same time; waking a running job runs it once more. At most
+    *concurrency* steps run at a time. A step that raises is a bug: *on_error* hears of it and the
+    job is not run again until it is woken.
+    """
+
+    def __init__(self, *, concurrency: int, on_error: Callable[[str, BaseException], None]) -> None:
+        self._entries: dict[Job, _Entry] = {}
+        self._heap: list[tuple[float, int, int, _Entry]] = []
+        self._order = itertools.count()
+        self._changed = asyncio.Event()
+        self._slots = asyncio.Semaphore(concurrency)
+        self._nursery = Nursery(on_error)
+
+    def wake(self, job: Job, *, at: float = -math.inf) -> None:
+        """Run *job* at loop time *at*, or now, unless it is due earlier anyway."""
+        entry = self._entries.get(job)
+        if entry is None:
+            entry = self._entries[job] = _Entry(job)
+        if at < entry.due:
+            self._push(entry, at)
+
+    def _push(self, entry: _Entry, due: float) -> None:
+        entry.due = due
+        entry.version += 1
+        if not entry.running and due < math.inf:
+            heapq.heappush(self._heap, (due, next(self._order), entry.version, entry))
+            self._changed.set()
+
+    async def run(self) -> NoReturn:
+        """Run every job when it is due. Never returns; cancellation ends the running steps."""
+        try:
+            while True:
+                self._changed.clear()
+                entry = self._pop_due()
+                if entry is None:
+                    await self._wait()
+                    continue
+                entry.running, entry.due = True, math.inf
+                await self._slots.acquire()
+                self._nursery.start(entry.job.name, self._step(entry))
+        finally:
+            await self._nursery.close()
+
+    def _pop_due(self) -> _Entry | None:
+        while self._heap:
+            due, _, version, entry = self._heap[0]
+            if version != entry.version or entry.running:
+                heapq.heappop(self._heap)
+            elif has_come(due):
+                heapq.heappop(self._heap)
+                return entry
+            else:
+                return None
+        return None
+
+    async def _wait(self) -> None:
+        timeout = None if not self._heap else max(self._heap[0][0] - now(), 0.0)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _step(self, entry: _Entry) -> None:
+        due = math.inf
+        try:
+            due = await entry.job.step()
+        finally:
+            self._slots.release()
+            entry.running = False
+            # Whatever woke the job during its step is remembered in entry.due.
+            self._push(entry, min(due, entry.due))

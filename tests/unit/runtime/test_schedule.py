@@ -1,0 +1,120 @@
+"""One timer for many jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from leasekeeper.runtime.schedule import Schedule
+
+
+class Job:
+    def __init__(self, name: str, steps: list[float], takes_s: float = 0.0) -> None:
+        self.name = name
+        self.ran: list[float] = []
+        self._steps = iter(steps)
+        self._takes_s = takes_s
+        self.running = 0
+        self.most = 0
+
+    async def step(self) -> float:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.ran.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self._takes_s)
+        self.running -= 1
+        return next(self._steps, math.inf)
+
+
+@asynccontextmanager
+async def running(
+    concurrency: int = 8, on_error: Callable[[str, BaseException], None] | None = None
+) -> AsyncIterator[Schedule]:
+    errors: list[BaseException] = []
+    schedule = Schedule(
+        concurrency=concurrency, on_error=on_error or (lambda _n, e: errors.append(e))
+    )
+    task = asyncio.get_running_loop().create_task(schedule.run())
+    yield schedule
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert errors == []
+
+
+async def test_a_job_runs_when_its_step_said_so() -> None:
+    job = Job("a", [10.0, 25.0])
+    async with running() as schedule:
+        schedule.wake(job)
+        await asyncio.sleep(100)
+
+    assert job.ran == [0, 10, 25]
+
+
+async def test_an_earlier_wake_wins_and_a_later_one_does_nothing() -> None:
+    job = Job("a", [50.0, math.inf])
+    async with running() as schedule:
+        schedule.wake(job)
+        await asyncio.sleep(1)
+        schedule.wake(job, at=70.0)
+        schedule.wake(job, at=20.0)
+        await asyncio.sleep(100)
+
+    assert job.ran == [0, 20]
+
+
+async def test_a_job_that_is_woken_while_it_runs_runs_once_more() -> None:
+    job = Job("a", [math.inf, math.inf], takes_s=5)
+    async with running() as schedule:
+        schedule.wake(job)
+        await asyncio.sleep(1)
+        for _ in range(10):
+            schedule.wake(job)
+        await asyncio.sleep(100)
+
+    assert job.ran == [0, 5]
+    assert job.most == 1
+
+
+async def test_only_so_many_steps_run_at_a_time() -> None:
+    jobs = [Job(str(n), [], takes_s=10) for n in range(10)]
+    async with running(concurrency=3) as schedule:
+        for job in jobs:
+            schedule.wake(job)
+        await asyncio.sleep(25)
+        started = sum(len(job.ran) for job in jobs)
+        await asyncio.sleep(100)
+
+    assert started == 9
+    assert all(len(job.ran) == 1 for job in jobs)
+
+
+async def test_a_step_that_raises_is_reported_and_does_not_stop_the_others() -> None:
+    class Broken(Job):
+        async def step(self) -> float:
+            raise ZeroDivisionError
+
+    heard: list[str] = []
+    good = Job("good", [])
+    async with running(on_error=lambda name, _error: heard.append(name)) as schedule:
+        schedule.wake(Broken("broken", []))
+        schedule.wake(good)
+        await asyncio.sleep(1)
+
+    assert heard == ["broken"]
+    assert good.ran == [0]
+
+
+async def test_five_thousand_jobs_need_one_timer() -> None:
+    jobs = [Job(str(n), []) for n in range(5000)]
+    async with running(concurrency=100) as schedule:
+        for n, job in enumerate(jobs):
+            schedule.wake(job, at=100.0 + n % 7)
+        await asyncio.sleep(50)
+        tasks = len(asyncio.all_tasks())
+        await asyncio.sleep(100)
+
+    assert tasks <= 3
+    assert all(len(job.ran) == 1 for job in jobs)
