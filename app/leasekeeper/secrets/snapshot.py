@@ -20,13 +20,23 @@ class SecretKind(StrEnum):
     LIST = "list"
 
 
+@dataclass(slots=True, kw_only=True)
+class Lifetime:
+    """How long one generation works: the one thing about it that changes, by renewals.
+
+    *expires_at* is loop time in seconds, ``math.inf`` for never. *token_serial* names the login
+    whose token created the lease, because a lease dies with its token; 0 when there is no lease.
+    """
+
+    expires_at: float = math.inf
+    token_serial: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One generation of a secret. All its fields come from one response of Vault (promise P1).
 
-    *generation* counts the values of this request in this process, from 1. *expires_at* is the
-    loop time, in seconds, at which the value itself stops working (``math.inf``: never); the
-    effective end may be earlier, because a lease dies with the token that created it.
+    *generation* counts the values of this request in this process, from 1.
     """
 
     request: SecretRequest
@@ -34,5 +44,4 @@ class Snapshot:
     response: VaultResponse = field(repr=False)
     generation: int
     issued_at: float
-    expires_at: float = math.inf
-    token_accessor: str = ""
+    lifetime: Lifetime = field(default_factory=Lifetime, compare=False)

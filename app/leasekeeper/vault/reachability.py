@@ -1,0 +1,80 @@
+"""Whether Vault can be reached: asked by one task on behalf of everyone who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from leasekeeper.errors import VaultUnavailable
+from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.runtime.clock import now
+from leasekeeper.telemetry.events import log
+
+# While Vault is away, one small request per this many seconds asks whether it is back. The ceiling
+# bounds both how long recovery takes to be noticed and what 10,000 waiting tasks ask of Vault.
+_POLL = Backoff(minimum_s=0.5, maximum_s=2.0)
+# After a return that did not last this long, polling does not start over from its minimum.
+_STABLE_S = 10.0
+
+
+class Reachability:
+    """Remembers whether Vault answers; wakes those who wait for its return."""
+
+    def __init__(self, ask: Callable[[], Awaitable[None]], rng: random.Random) -> None:
+        self._ask = ask
+        self._rng = rng
+        self._up = asyncio.Event()
+        self._up.set()
+        self._down = asyncio.Event()
+        self._attempt = 0
+        self._since = 0.0
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def up(self) -> bool:
+        """Whether the newest answer, or its absence, says that Vault can be reached."""
+        return self._up.is_set()
+
+    @property
+    def since(self) -> float:
+        """Loop time of the last change."""
+        return self._since
+
+    def on_return(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever Vault comes back."""
+        self._listeners.append(listener)
+
+    def lost(self, error: VaultUnavailable) -> None:
+        """Note that Vault did not serve."""
+        if self.up:
+            log.warning("vault.unreachable", error=error.message, hint=error.hint)
+            if now() - self._since > _STABLE_S:
+                self._attempt = 0
+            self._since = now()
+            self._up.clear()
+            self._down.set()
+
+    def seen(self) -> None:
+        """Note that Vault answered."""
+        if not self.up:
+            log.info("vault.reachable_again", after_s=round(now() - self._since, 1))
+            self._since = now()
+            self._down.clear()
+            self._up.set()
+            for listener in self._listeners:
+                listener()
+
+    async def wait(self) -> None:
+        """Return when Vault can be reached."""
+        await self._up.wait()
+
+    async def watch(self) -> NoReturn:
+        """Ask, while Vault is away, whether it is back. Never returns."""
+        while True:
+            await self._down.wait()
+            await asyncio.sleep(_POLL.delay(self._attempt, self._rng))
+            self._attempt += 1
+            if self._down.is_set():
+                await self._ask()
