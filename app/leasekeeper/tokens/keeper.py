@@ -1,0 +1,352 @@
+"""Keeping one live token: log in, renew, and log in again ahead of the end.
+
+The loop that refills and the place where the token is held are two things: `run` is the loop,
+everyone else asks `TokenKeeper.ready` and reports refusals to `verify`. Ten refusals of one
+token cause one lookup and at most one login.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NoReturn
+
+from leasekeeper.errors import (
+    AuthError,
+    AwsCredentialsError,
+    LoginDenied,
+    VaultDenied,
+    VaultError,
+    VaultUnavailable,
+)
+from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.runtime.clock import due, iso, now
+from leasekeeper.telemetry.events import log
+from leasekeeper.telemetry.metrics import LOGINS
+from leasekeeper.telemetry.redaction import redactor
+from leasekeeper.telemetry.trouble import Trouble
+from leasekeeper.tokens.lease import ROUNDING_S, TokenLease
+from leasekeeper.tokens.method import AuthMethod
+from leasekeeper.vault.client import VaultClient, whole
+from leasekeeper.vault.response import AuthData
+
+# A token that was found good is not looked up again for this long, however many 403s arrive:
+# a policy error on a hundred paths must not become a hundred lookups.
+GOOD_FOR_S = 5.0
+# The ends of earlier tokens are remembered, because leases on disk still die with them.
+REMEMBERED_TOKENS = 8
+# A login whose token is refused at once must not turn into a login loop.
+_QUICK_END = Backoff(minimum_s=1.0, maximum_s=60.0)
+
+
+class TokenKeeper:
+    """Owns the live token. *on_login* listeners run right after each login."""
+
+    def __init__(
+        self,
+        client: VaultClient,
+        method: AuthMethod,
+        *,
+        backoff: Backoff,
+        overlap_s: float,
+        probe_interval_s: float,
+        rng: random.Random,
+    ) -> None:
+        self._client = client
+        self._method = method
+        self._backoff = backoff
+        self._overlap_s = overlap_s
+        self._probe_interval_s = probe_interval_s
+        self._rng = rng
+        self._live = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._verifying = asyncio.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._ends: dict[int, float] = {}
+        self._serial = 0
+        self._renew_at = self._replace_at = self._probe_at = math.inf
+        self._good_until = -math.inf
+        self._quick_ends = 0
+        self._login_trouble = Trouble("token.login", method=method.describe())
+        self._renewal_trouble = Trouble("token.renewal")
+        self.lease: TokenLease | None = None
+        self.denied_since: float | None = None
+        client.reachability.on_return(self._retry_now)
+
+    # -- what others ask ------------------------------------------------------------------------
+
+    @property
+    def error(self) -> AuthError | VaultError | None:
+        """Why there is no (new) token, while logging in fails."""
+        error = self._login_trouble.error or self._renewal_trouble.error
+        return error if isinstance(error, AuthError | VaultError) else None
+
+    @property
+    def serial(self) -> int:
+        """The number of the live token; 0 before the first login."""
+        return self.lease.serial if self.lease else 0
+
+    def on_login(self, listener: Callable[[], None]) -> None:
+        """Call *listener* after every login."""
+        self._listeners.append(listener)
+
+    async def ready(self) -> None:
+        """Return when there is a live token in the client."""
+        await self._live.wait()
+
+    def end_of(self, serial: int) -> float:
+        """Return the loop time at which token number *serial* ends; a forgotten one has ended."""
+        return math.inf if serial == 0 else self._ends.get(serial, -math.inf)
+
+    def too_short_for(self, duration_s: float) -> bool:
+        """Whether a lease of *duration_s* should not be made under the present token.
+
+        True when the token cannot be extended, would end before the lease, and is in the second
+        half of its life, so that a fresh token is really better. Then `replace` is called for.
+        """
+        lease = self.lease
+        if lease is None or not lease.final:
+            return False
+        left = lease.expires_at - now()
+        return left < duration_s and left < lease.increment_s / 2
+
+    def replace(self) -> None:
+        """Log in again now, ahead of plan; the old token stays valid until it ends."""
+        self._replace_at = -math.inf
+        self._wake.set()
+
+    async def verify(self, refusal: VaultDenied) -> bool:
+        """Find out whether *refusal* was about the token. True: it was, and there is a new one.
+
+        False means that the token is good, so its policy does not allow the path.
+
+        :raises VaultUnavailable: if the token could not be looked up.
+        """
+        async with self._verifying:
+            if refusal.token_serial == self.serial and self._live.is_set():
+                if now() < self._good_until:
+                    return False
+                if await self._look_up():
+                    return False
+        # Not inside the lock: the loop that logs in may be waiting for it.
+        await self.ready()
+        return True
+
+    async def revoke(self) -> None:
+        """Revoke the live token, and with it every lease it created; nothing if there is none.
+
+        :raises VaultError: if Vault did not do it.
+        """
+        if self.lease is not None:
+            await self._client.revoke_token()
+            self._drop()
+            log.info("token.revoked")
+
+    async def close(self) -> None:
+        """Let go of what the auth method holds."""
+        await self._method.close()
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    async def run(self) -> NoReturn:
+        """Keep a live token. Never returns."""
+        while True:
+            self._wake.clear()
+            lease = self.lease
+            if lease is None or due(min(self._replace_at, lease.expires_at)):
+                await self._log_in()
+            elif due(self._renew_at):
+                await self._renew(lease)
+            elif due(self._probe_at):
+                await self._probe()
+            else:
+                at = min(self._renew_at, self._replace_at, self._probe_at, lease.expires_at)
+                await self._pause(at - now())
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for *seconds*, or until something wakes the loop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                await self._wake.wait()
+
+    def _retry_now(self) -> None:
+        if self._renewal_trouble.active:
+            self._renew_at = -math.inf
+        self._wake.set()
+
+    # -- logging in -----------------------------------------------------------------------------
+
+    async def _log_in(self) -> None:
+        """Log in, trying until it works. The old token stays in use for as long as it lives."""
+        if self._quick_ends > 1:  # one revocation is healed at once, a series is not fed
+            await asyncio.sleep(_QUICK_END.delay(self._quick_ends - 2, self._rng))
+        attempt = 0
+        while True:
+            try:
+                auth = await self._method.login(self._client)
+            except (AuthError, VaultError) as error:
+                self._note_failed_login(error)
+            else:
+                LOGINS.labels("ok").inc()
+                self._adopt(auth)
+                return
+            if self.lease is not None and due(self.lease.expires_at):
+                self._drop()
+            self._wake.clear()
+            if self._client.reachability.up:
+                await self._pause(self._retry_delay(attempt))
+            else:
+                await self._pause(self._backoff.maximum_s)
+            attempt += 1
+
+    def _retry_delay(self, attempt: int) -> float:
+        delay = self._backoff.delay(attempt, self._rng)
+        if self.lease is None:
+            return delay
+        # A quarter of what is left: four more tries before the old token ends.
+        return min(delay, max((self.lease.expires_at - now()) / 4, self._backoff.minimum_s))
+
+    def _note_failed_login(self, error: AuthError | VaultError) -> None:
+        denied = isinstance(error, LoginDenied)
+        self.denied_since = (self.denied_since or now()) if denied else None
+        LOGINS.labels(_login_result(error)).inc()
+        self._login_trouble.failed(error)
+
+    def _adopt(self, auth: AuthData) -> None:
+        old, at = self.lease, now()
+        same = old is not None and old.client_token == auth.client_token
+        if not same:
+            self._serial += 1
+        lease = TokenLease.of_login(auth, serial=self._serial, granted_at=at)
+        redactor.protect("token", [auth.client_token])
+        self._client.use_token(auth.client_token, lease.serial)
+        self.denied_since = None
+        self._login_trouble.recovered()
+        self._renewal_trouble.recovered()
+        self._hold(lease)
+        if same and lease.final:
+            # A token file that has not been replaced yet: look again, but not in a loop.
+            self._replace_at = at + max((lease.expires_at - at) / 4, self._backoff.minimum_s)
+        self._probe_at = at + self._probe_interval_s if self._probe_interval_s else math.inf
+        self._live.set()
+        log.info(
+            "token.login_succeeded",
+            method=self._method.describe(),
+            accessor=auth.accessor,
+            ttl_s=auth.lease_duration_s,
+            renewable=lease.renewable,
+            policies=list(auth.policies or auth.token_policies),
+        )
+        if not same:
+            for listener in self._listeners:
+                listener()
+
+    def _hold(self, lease: TokenLease) -> None:
+        """Make *lease* the live one and plan what comes next."""
+        self.lease = lease
+        self._renew_at = lease.renew_at(self._rng.random())
+        self._replace_at = lease.replace_at(self._overlap_s, self._rng.random())
+        self._ends[lease.serial] = lease.expires_at
+        for serial in sorted(self._ends)[:-REMEMBERED_TOKENS]:
+            del self._ends[serial]
+
+    def _drop(self) -> None:
+        """Forget the live token: it has ended."""
+        if self.lease is None:
+            return
+        self._ends[self.lease.serial] = min(self.lease.expires_at, now())
+        early = now() - self.lease.granted_at < _QUICK_END.maximum_s
+        self._quick_ends = self._quick_ends + 1 if early else 0
+        self.lease = None
+        self._live.clear()
+        self._client.use_token(None, 0)
+        self._wake.set()
+
+    # -- renewing and probing -------------------------------------------------------------------
+
+    async def _renew(self, lease: TokenLease) -> None:
+        try:
+            answer = await self._client.renew_token(lease.increment_s)
+        except VaultUnavailable as error:
+            attempt = self._renewal_trouble.count
+            self._renewal_trouble.failed(error, expires=iso(lease.expires_at))
+            self._renew_at = now() + self._retry_delay(attempt)
+            return
+        except VaultDenied as error:
+            if await self._is_good():
+                self._give_up_renewing(lease, error)
+            return
+        except VaultError as error:
+            self._give_up_renewing(lease, error)
+            return
+        granted = answer.auth.lease_duration_s if answer.auth else 0
+        self._renewal_trouble.recovered()
+        self._quick_ends = 0
+        self._hold(lease.renewed(float(granted), at=now()))
+        log.info("token.renewed", accessor=lease.accessor, ttl_s=granted)
+        if self.lease is not None and self.lease.final:
+            log.info(
+                "token.handover_planned",
+                accessor=lease.accessor,
+                reason="max TTL is near: the renewal was granted less than asked for",
+                login_in_s=round(self._replace_at - now(), 1),
+                expires=iso(self.lease.expires_at),
+            )
+
+    def _give_up_renewing(self, lease: TokenLease, error: VaultError) -> None:
+        self._hold(lease.ended_by_policy())
+        log.warning(
+            "token.renewal_refused",
+            accessor=lease.accessor,
+            error=error.message,
+            hint="the token is used to its end and replaced in time; to have it renewed, allow "
+            "update on auth/token/renew-self",
+            expires=iso(lease.expires_at),
+        )
+
+    async def _probe(self) -> None:
+        self._probe_at = now() + self._probe_interval_s * self._rng.uniform(0.9, 1.0)
+        async with self._verifying:
+            await self._is_good()
+
+    async def _is_good(self) -> bool:
+        """Ask Vault about the live token; a bad one is dropped. Without an answer it is good."""
+        try:
+            return await self._look_up()
+        except VaultUnavailable:
+            return True
+
+    async def _look_up(self) -> bool:
+        lease = self.lease
+        try:
+            answer = await self._client.lookup_token()
+        except VaultDenied as error:
+            if self.lease is lease and lease is not None:
+                log.warning(
+                    "token.rejected",
+                    accessor=lease.accessor,
+                    error=error.message,
+                    hint="it was revoked, or has expired early; logging in again",
+                )
+                self._drop()
+            return False
+        self._good_until = now() + GOOD_FOR_S
+        self._note_ttl(lease, whole((answer.data or {}).get("ttl")))
+        return True
+
+    def _note_ttl(self, lease: TokenLease | None, ttl_s: int) -> None:
+        """Believe Vault when it says that the token ends earlier than was granted."""
+        if lease is not None and lease is self.lease and ttl_s > 0:
+            end = now() + ttl_s
+            if end < lease.expires_at - 2 * ROUNDING_S:
+                self._hold(replace(lease, expires_at=end))
+
+
+def _login_result(error: AuthError | VaultError) -> str:
+    if isinstance(error, AwsCredentialsError):
+        return "no_credentials"
+    return "denied" if isinstance(error, LoginDenied) else "unavailable"

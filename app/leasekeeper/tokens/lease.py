@@ -1,0 +1,78 @@
+"""A token as Vault granted it, and the arithmetic of its life. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from leasekeeper.vault.response import AuthData
+
+# Renew when a third of the remaining life is left: two more tries fit in before the end.
+RENEW_AT = 2 / 3
+# Vault answers in whole seconds, so a full renewal may look one second short.
+ROUNDING_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLease:
+    """A login as Vault granted it; renewals give a new record of the same *serial*.
+
+    Times are loop times in seconds. *increment_s* is what the login granted and what renewals ask
+    for. *final* means that no renewal can extend this token any further: it is a batch token, it
+    is not renewable, or its last renewal came back short because max TTL is near.
+    """
+
+    client_token: str = field(repr=False)
+    serial: int
+    accessor: str
+    increment_s: float
+    renewable: bool
+    final: bool
+    granted_at: float
+    expires_at: float
+
+    @classmethod
+    def of_login(cls, auth: AuthData, *, serial: int, granted_at: float) -> TokenLease:
+        """Return the lease of a fresh login; a duration of 0 means that it never ends."""
+        duration = float(auth.lease_duration_s)
+        endless = duration <= 0
+        renewable = auth.renewable and auth.token_type != "batch" and not endless
+        return cls(
+            client_token=auth.client_token,
+            serial=serial,
+            accessor=auth.accessor,
+            increment_s=duration,
+            renewable=renewable,
+            final=not renewable and not endless,
+            granted_at=granted_at,
+            expires_at=math.inf if endless else granted_at + duration,
+        )
+
+    def renewed(self, granted_s: float, *, at: float) -> TokenLease:
+        """Return the lease after a renewal that granted *granted_s* seconds."""
+        if granted_s <= 0:
+            return replace(self, renewable=False, final=False, expires_at=math.inf)
+        short = granted_s + ROUNDING_S < self.increment_s
+        return replace(self, granted_at=at, expires_at=at + granted_s, final=short)
+
+    def ended_by_policy(self) -> TokenLease:
+        """Return the lease after Vault refused to renew it: it goes on to its end, no further."""
+        return replace(self, renewable=False, final=math.isfinite(self.expires_at))
+
+    def renew_at(self, jitter: float) -> float:
+        """Return when to renew; *jitter* in [0, 1) brings it forward by up to a tenth."""
+        if not self.renewable or self.final:
+            return math.inf
+        return self.granted_at + (self.expires_at - self.granted_at) * RENEW_AT * (1 - jitter / 10)
+
+    def replace_at(self, overlap_s: float, jitter: float) -> float:
+        """Return when to log in again ahead of the end of a token that cannot be extended.
+
+        Never later than at two thirds of what remains, and early enough that *overlap_s* is left
+        for minting, publishing and the application, as far as half of what remains allows.
+        """
+        if not self.final:
+            return math.inf
+        remaining = self.expires_at - self.granted_at
+        lead = max(remaining * (1 - RENEW_AT), min(overlap_s, remaining / 2))
+        return self.granted_at + (remaining - lead) * (1 - jitter / 10)
