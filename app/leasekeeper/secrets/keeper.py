@@ -1,0 +1,433 @@
+"""Keeping one secret fresh: fetch, renew, probe, rotate.
+
+A keeper is a job of the schedule. Three times say what comes next: `fetch_at` (a new value),
+`renew_at` (a later end for the same value) and `probe_at` (does the lease still exist). `step`
+does what is due and returns the earliest of them; there is no task and no timer per secret.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from time import time
+
+from leasekeeper.errors import (
+    SecretNotFound,
+    VaultDenied,
+    VaultError,
+    VaultRejected,
+    VaultUnavailable,
+)
+from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.runtime.clock import due, iso, now
+from leasekeeper.secrets.lifetime import (
+    ROUNDING_S,
+    Life,
+    life_of,
+    renew_after,
+    rotate_after,
+    same_value,
+)
+from leasekeeper.secrets.mounts import Mounts, api_path
+from leasekeeper.secrets.request import Operation, SecretRequest
+from leasekeeper.secrets.snapshot import Lifetime, SecretKind, Snapshot
+from leasekeeper.telemetry.events import log
+from leasekeeper.telemetry.metrics import MINTS
+from leasekeeper.telemetry.redaction import redactor, strings_in
+from leasekeeper.telemetry.trouble import Trouble
+from leasekeeper.tokens.keeper import TokenKeeper
+from leasekeeper.vault.client import VaultClient
+from leasekeeper.vault.response import VaultResponse
+
+RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
+# Leases that are lost again and again are not replaced in a loop: the first at once, then slower.
+_LOST_AGAIN = Backoff(minimum_s=1.0, maximum_s=120.0)
+# A last attempt at a new value when every renewal has failed: at five sixths of the lease's life.
+_SAFETY_NET = 1 / 6
+# A lease that is gone is noticed on the way to its replacement; do not wait for less than this.
+_SHORTEST_RETRY_S = 0.5
+# Vault answers with whole seconds, so the rotation of a static role may come this much early.
+_ROTATION_EARLY_S = 0.6
+# Vault's rotation queue is looked at every 5 s, so a rotation may be late by that and a little.
+_ROTATION_LATE_S = 10.0
+# After the boundary: ask this often for as long as the rotation may be late, then more slowly.
+_ROTATION_POLL_S, _ROTATION_SLOW_POLL_S = 0.15, 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeeperContext:
+    """What every keeper needs; one for the process."""
+
+    client: VaultClient
+    tokens: TokenKeeper
+    mounts: Mounts
+    interval_of: Callable[[SecretRequest], float]
+    overlap_s: float
+    probe_interval_s: float
+    rng: Random
+    on_snapshot: Callable[[Snapshot], None]
+
+
+@dataclass(slots=True)
+class SecretLease:
+    """The lease behind the current snapshot."""
+
+    lease_id: str
+    increment_s: float
+    renewable: bool
+    token_serial: int
+
+
+class SecretKeeper:
+    """Owns one distinct request; publishes immutable snapshots of its answers."""
+
+    def __init__(self, request: SecretRequest, context: KeeperContext) -> None:
+        self._context = context
+        self._trouble = Trouble("secret.fetch", secret=request.name)
+        self._renewal_trouble = Trouble("lease.renewal", secret=request.name)
+        self._lost_in_a_row = 0
+        self._waited_for_token = 0
+        self._expected_life_s = 0.0
+        self.request = request
+        self.snapshot: Snapshot | None = None
+        self.lease: SecretLease | None = None
+        self.fetch_at = -math.inf
+        self.renew_at = math.inf
+        self.probe_at = math.inf
+
+    @property
+    def name(self) -> str:
+        """The request's name, as logged."""
+        return self.request.name
+
+    @property
+    def error(self) -> VaultError | None:
+        """Why the secret cannot be fetched or its lease not renewed at present."""
+        error = self._trouble.error or self._renewal_trouble.error
+        return error if isinstance(error, VaultError) else None
+
+    @property
+    def next_action(self) -> tuple[str, float]:
+        """What comes next, and when (loop time): ``renewal``, ``fetch``, ``probe`` or ``none``."""
+        at = min(self.fetch_at, self.renew_at, self.probe_at)
+        if math.isinf(at) and at > 0:
+            return ("none", at)
+        if at == self.renew_at:
+            return ("renewal", at)
+        return ("fetch" if at == self.fetch_at else "probe", at)
+
+    async def step(self) -> float:
+        """Do what is due; return when the next thing is."""
+        await self._context.tokens.ready()
+        await self._context.client.reachability.wait()
+        if self.lease is not None and due(self.renew_at):
+            await self._renew(self.lease)
+        if due(self.fetch_at):
+            await self._fetch()
+        elif self.lease is not None and due(self.probe_at):
+            await self._probe(self.lease)
+        return min(self.fetch_at, self.renew_at, self.probe_at)
+
+    # -- what wakes a keeper --------------------------------------------------------------------
+
+    def token_changed(self) -> bool:
+        """React to a new token; True when there is something to do now.
+
+        Leases die with the token that made them, so they are made anew under the new one while
+        the old one still lives. Values without a lease are left alone.
+        """
+        serial = self._context.tokens.serial
+        outlived = self.lease is not None and self.lease.token_serial != serial
+        if outlived or self._trouble.active:
+            self.fetch_at = -math.inf
+        return outlived or self._trouble.active
+
+    def vault_returned(self) -> float:
+        """React to the end of an outage; return when to try again what had failed."""
+        at = now() + self._context.rng.random()
+        if self._renewal_trouble.active:
+            self.renew_at = min(self.renew_at, at)
+        if self._trouble.active:
+            self.fetch_at = min(self.fetch_at, at)
+        return at if self._trouble.active or self._renewal_trouble.active else math.inf
+
+    # -- fetching -------------------------------------------------------------------------------
+
+    async def _fetch(self) -> None:
+        if self._wait_for_better_token():
+            return
+        try:
+            response, serial = await self._ask()
+        except VaultDenied as error:
+            await self._denied(error)
+        except VaultError as error:
+            self._failed(error)
+        else:
+            self._trouble.recovered()
+            self._adopt(response, serial)
+
+    def _wait_for_better_token(self) -> bool:
+        """Never mint on a dying token: ask for a new one first, once per token."""
+        tokens = self._context.tokens
+        if self._expected_life_s == 0 or self._waited_for_token == tokens.serial:
+            return False
+        if not tokens.too_short_for(self._expected_life_s):
+            return False
+        self._waited_for_token = tokens.serial
+        tokens.replace()
+        # The login wakes us. If it fails, a lease that ends soon is better than none.
+        self.fetch_at = now() + RETRY.minimum_s
+        return True
+
+    async def _ask(self) -> tuple[VaultResponse, int]:
+        """Return the answer and the number of the token that asked."""
+        client, request = self._context.client, self.request
+        mount = await self._context.mounts.of(request.path)
+        path = api_path(mount, request.operation, request.path)
+        # Nothing is awaited between this line and the request's headers.
+        serial = client.token_serial
+        match request.operation:
+            case Operation.READ:
+                return await client.read(path), serial
+            case Operation.WRITE:
+                arguments = dict(request.arguments)
+                kv2 = mount is not None and mount.is_kv2
+                return await client.write(path, {"data": arguments} if kv2 else arguments), serial
+        try:
+            return await client.list(path), serial
+        except SecretNotFound:
+            return VaultResponse(data={"keys": []}), serial
+
+    async def _denied(self, error: VaultDenied) -> None:
+        try:
+            if await self._context.tokens.verify(error):
+                self.fetch_at = now() + (RETRY.minimum_s if self._trouble.active else 0.0)
+                return
+        except VaultUnavailable as unavailable:
+            self._failed(unavailable)
+            return
+        error.hint = (
+            f"the token is good, so its policy is not: allow {_CAPABILITY[self.request.operation]}"
+            f" on {error.path!r}"
+        )
+        self._failed(error)
+
+    def _failed(self, error: VaultError) -> None:
+        self._trouble.failed(error, **self._until())
+        self.fetch_at = now() + self._retry_delay(error, self._trouble.count - 1)
+
+    def _retry_delay(self, error: VaultError, attempt: int) -> float:
+        delay = RETRY.delay(attempt, self._context.rng)
+        if self.snapshot is not None:
+            remaining = self._context.tokens.end_of(self.snapshot.lifetime.token_serial)
+            remaining = min(remaining, self.snapshot.lifetime.expires_at) - now()
+            delay = min(delay, max(remaining / 4, _SHORTEST_RETRY_S))
+        if isinstance(error, VaultUnavailable) and error.retry_after_s is not None:
+            return max(delay, error.retry_after_s)
+        return delay
+
+    def _until(self) -> dict[str, object]:
+        if self.snapshot is None:
+            return {}
+        return {"good_until": iso(self.snapshot.lifetime.expires_at) or "it is replaced"}
+
+    # -- adopting an answer ---------------------------------------------------------------------
+
+    def _adopt(self, response: VaultResponse, serial: int) -> None:
+        at = now()
+        life = life_of(response, self.request.operation, wall_s=time())
+        old = self.snapshot
+        unchanged = old is not None and same_value(life.kind, old.response, response)
+        rotating = unchanged and life.kind is SecretKind.STATIC_ROLE and self._rotation_is_due()
+        self._plan(response, life, serial, rotating=rotating)
+        end = at + life.duration_s
+        if life.kind is SecretKind.STATIC_ROLE:
+            end += _ROTATION_LATE_S
+        if old is not None and unchanged:
+            if not rotating:
+                old.lifetime.expires_at = end
+            return
+        redactor.protect(self.request, strings_in(response.data))
+        self.snapshot = Snapshot(
+            request=self.request,
+            kind=life.kind,
+            response=response,
+            generation=old.generation + 1 if old else 1,
+            issued_at=at,
+            lifetime=Lifetime(expires_at=end, token_serial=serial if response.lease_id else 0),
+        )
+        self._report(self.snapshot, life)
+        self._context.on_snapshot(self.snapshot)
+
+    def _report(self, snapshot: Snapshot, life: Life) -> None:
+        if life.kind in (SecretKind.LEASED, SecretKind.CERTIFICATE):
+            MINTS.labels(self.name).inc()
+        log.info(
+            "secret.fetched" if snapshot.generation == 1 else "secret.rotated",
+            secret=self.name,
+            kind=life.kind.value,
+            generation=snapshot.generation,
+            **({} if math.isinf(life.duration_s) else {"ttl_s": round(life.duration_s)}),
+        )
+
+    def _plan(self, response: VaultResponse, life: Life, serial: int, *, rotating: bool) -> None:
+        context, at = self._context, now()
+        self.lease, self.renew_at, self.probe_at = None, math.inf, math.inf
+        self._renewal_trouble.recovered()
+        if life.kind in (SecretKind.STATIC, SecretKind.LIST):
+            self.fetch_at = at + self._interval()
+        elif life.kind is SecretKind.STATIC_ROLE:
+            self.fetch_at = at + self._until_rotation(life, rotating=rotating)
+        elif math.isinf(life.duration_s):
+            self.fetch_at = math.inf
+        elif life.renewable:
+            self.renew_at = at + renew_after(life.duration_s, context.overlap_s, context.rng)
+            self.fetch_at = at + life.duration_s * (1 - _SAFETY_NET)
+        else:
+            self.fetch_at = at + rotate_after(life, context.overlap_s, context.rng)
+        if response.lease_id:
+            self._expected_life_s = 0.0 if math.isinf(life.duration_s) else life.duration_s
+            self.lease = SecretLease(response.lease_id, life.duration_s, life.renewable, serial)
+            self._plan_probe()
+            if serial != context.tokens.serial:
+                self.fetch_at = at  # a login overtook us: this lease dies with the old token
+
+    def _interval(self) -> float:
+        # A write is done once: its answer has no end, and repeating it would change Vault.
+        interval = self._context.interval_of(self.request)
+        if interval == 0 or self.request.operation is Operation.WRITE:
+            return math.inf
+        return interval * self._context.rng.uniform(0.9, 1.0)
+
+    def _rotation_is_due(self) -> bool:
+        """Whether the present value of a static role should be rotated about now."""
+        if self.snapshot is None:
+            return False
+        late = now() - (self.snapshot.lifetime.expires_at - _ROTATION_LATE_S)
+        return -_ROTATION_EARLY_S <= late < _ROTATION_LATE_S
+
+    def _until_rotation(self, life: Life, *, rotating: bool) -> float:
+        """Return the time to the next question about a static role.
+
+        Long before the boundary: to the boundary. Around it: a short poll, until
+        ``last_vault_rotation`` changes, whatever ``ttl`` says meanwhile; the old password is
+        never taken for a new one.
+        """
+        early = life.duration_s - _ROTATION_EARLY_S
+        if not rotating and early > _ROTATION_POLL_S:
+            return early
+        poll = _ROTATION_POLL_S if rotating or self.snapshot is None else _ROTATION_SLOW_POLL_S
+        return poll * self._context.rng.uniform(0.8, 1.2)
+
+    def _plan_probe(self) -> None:
+        interval = self._context.probe_interval_s
+        self.probe_at = (
+            now() + interval * self._context.rng.uniform(0.9, 1.0) if interval else math.inf
+        )
+
+    # -- renewing -------------------------------------------------------------------------------
+
+    async def _renew(self, lease: SecretLease) -> None:
+        client = self._context.client
+        try:
+            answer = await client.renew_lease(lease.lease_id, lease.increment_s)
+        except VaultUnavailable as error:
+            attempt = self._renewal_trouble.count
+            self._renewal_trouble.failed(error, **self._until())
+            self.renew_at = now() + self._retry_delay(error, attempt)
+        except VaultDenied as error:
+            await self._renewal_denied(lease, error)
+        except VaultError as error:
+            if isinstance(error, VaultRejected) and "not renewable" in error.message:
+                self._stop_renewing(lease, error)
+            else:
+                self._lost(lease, error)
+        else:
+            self._renewed(lease, float(answer.lease_duration_s))
+
+    def _renewed(self, lease: SecretLease, granted_s: float) -> None:
+        context, at = self._context, now()
+        self._renewal_trouble.recovered()
+        self._lost_in_a_row = 0
+        if self.snapshot is not None:
+            self.snapshot.lifetime.expires_at = at + granted_s
+        truncated = granted_s + ROUNDING_S < lease.increment_s
+        log.info("lease.renewed", secret=self.name, ttl_s=round(granted_s), truncated=truncated)
+        if truncated:
+            # Max TTL is near and what remains can only get shorter: make the successor now.
+            self.renew_at, self.fetch_at = math.inf, at
+        else:
+            self.renew_at = at + renew_after(granted_s, context.overlap_s, context.rng)
+            self.fetch_at = at + granted_s * (1 - _SAFETY_NET)
+
+    async def _renewal_denied(self, lease: SecretLease, error: VaultDenied) -> None:
+        self.renew_at = now() + RETRY.minimum_s
+        try:
+            if await self._context.tokens.verify(error):
+                return  # a new token: token_changed has planned what is needed
+        except VaultUnavailable:
+            return
+        error.hint = "allow update on 'sys/leases/renew', or every end of a lease is a rotation"
+        self._stop_renewing(lease, error)
+
+    def _stop_renewing(self, lease: SecretLease, error: VaultError) -> None:
+        """Use the lease to near its end and replace it then; a lease is not dead for that."""
+        log.warning("lease.renewal_refused", secret=self.name, error=error.message, hint=error.hint)
+        lease.renewable = False
+        self.renew_at = math.inf
+        if self.snapshot is not None:
+            left = max(self.snapshot.lifetime.expires_at - now(), 0.0)
+            life = Life(kind=SecretKind.LEASED, duration_s=left)
+            after = rotate_after(life, self._context.overlap_s, self._context.rng)
+            self.fetch_at = now() + after
+
+    # -- probing --------------------------------------------------------------------------------
+
+    async def _probe(self, lease: SecretLease) -> None:
+        self._plan_probe()
+        try:
+            await self._context.client.lookup_lease(lease.lease_id)
+        except VaultUnavailable:
+            return
+        except VaultDenied as error:
+            await self._probe_denied(error)
+        except VaultError as error:
+            self._lost(lease, error)
+        else:
+            self._lost_in_a_row = 0
+
+    async def _probe_denied(self, error: VaultDenied) -> None:
+        try:
+            if await self._context.tokens.verify(error):
+                return
+        except VaultUnavailable:
+            return
+        self.probe_at = math.inf
+        log.warning(
+            "lease.probe_refused",
+            secret=self.name,
+            error=error.message,
+            hint="allow update on 'sys/leases/lookup', so that a revoked lease is noticed",
+        )
+
+    def _lost(self, lease: SecretLease, error: VaultError) -> None:
+        """The lease is gone: one event, one new lease."""
+        if self.lease is not lease:
+            return
+        log.warning("lease.lost", secret=self.name, error=error.message)
+        if self.snapshot is not None:
+            self.snapshot.lifetime.expires_at = min(now(), self.snapshot.lifetime.expires_at)
+        self.lease, self.renew_at, self.probe_at = None, math.inf, math.inf
+        again = self._lost_in_a_row
+        self._lost_in_a_row += 1
+        pause = 0.0 if again == 0 else _LOST_AGAIN.delay(again - 1, self._context.rng)
+        self.fetch_at = now() + pause
+
+
+_CAPABILITY = {
+    Operation.READ: "read",
+    Operation.WRITE: "update",
+    Operation.LIST: "list",
+}

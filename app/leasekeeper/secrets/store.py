@@ -1,0 +1,99 @@
+"""All secrets of the process: one keeper per distinct request, one schedule for all keepers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import NoReturn
+
+from leasekeeper.runtime.schedule import Schedule
+from leasekeeper.secrets.keeper import KeeperContext, SecretKeeper
+from leasekeeper.secrets.mounts import Mounts
+from leasekeeper.secrets.request import SecretRequest
+from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.settings.model import Settings
+from leasekeeper.tokens.keeper import TokenKeeper
+from leasekeeper.vault.client import VaultClient
+
+# More steps at a time than connections, so that a slow answer does not hold up quick ones.
+_CONCURRENCY = 32
+
+
+class SecretStore:
+    """Answers what is known of a secret, and keeps whatever was asked for fresh from then on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: VaultClient,
+        tokens: TokenKeeper,
+        *,
+        rng: Random,
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._listeners: list[Callable[[SecretRequest], None]] = []
+        self._schedule = Schedule(concurrency=_CONCURRENCY, on_error=on_error)
+        self._context = KeeperContext(
+            client=client,
+            tokens=tokens,
+            mounts=Mounts(client),
+            interval_of=self._interval_of,
+            overlap_s=settings.secrets.overlap,
+            probe_interval_s=settings.probe.interval,
+            rng=rng,
+            on_snapshot=self._publish,
+        )
+        self.keepers: dict[SecretRequest, SecretKeeper] = {}
+        tokens.on_login(self._token_changed)
+        client.reachability.on_return(self._vault_returned)
+
+    def snapshot(self, request: SecretRequest) -> Snapshot | None:
+        """Return the newest snapshot of *request*, or None while there is none."""
+        keeper = self.keepers.get(request)
+        return keeper.snapshot if keeper else None
+
+    def require(self, requests: Iterable[SecretRequest]) -> None:
+        """Keep *requests* fresh from now on; those already kept are left alone."""
+        for request in requests:
+            if request not in self.keepers:
+                keeper = self.keepers[request] = SecretKeeper(request, self._context)
+                self._schedule.wake(keeper)
+
+    def subscribe(self, listener: Callable[[SecretRequest], None]) -> None:
+        """Call *listener* for every new snapshot."""
+        self._listeners.append(listener)
+
+    def end_of(self, snapshot: Snapshot) -> float:
+        """Return the loop time at which *snapshot*'s value stops working.
+
+        The earlier of the lease's end and the end of the token that created it.
+        """
+        lifetime = snapshot.lifetime
+        return min(lifetime.expires_at, self._tokens.end_of(lifetime.token_serial))
+
+    async def run(self) -> NoReturn:
+        """Keep every secret fresh. Never returns."""
+        await self._schedule.run()
+
+    def _interval_of(self, request: SecretRequest) -> float:
+        override = self._settings.secrets.overrides.get(request.path)
+        if override is not None and override.static_secret_render_interval is not None:
+            return override.static_secret_render_interval
+        return self._settings.secrets.static_secret_render_interval
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        for listener in self._listeners:
+            listener(snapshot.request)
+
+    def _token_changed(self) -> None:
+        for keeper in self.keepers.values():
+            if keeper.token_changed():
+                self._schedule.wake(keeper)
+
+    def _vault_returned(self) -> None:
+        for keeper in self.keepers.values():
+            if (at := keeper.vault_returned()) < math.inf:
+                self._schedule.wake(keeper, at=at)
