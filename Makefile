@@ -1,0 +1,57 @@
+# The only commands to know. `make help` lists them; CI runs exactly these.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# Tests run in two processes; one of them is busy for minutes with waiting for a lease to end.
+JOBS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo world check format test unit docs bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(READY) ## make the virtual environment with everything in it
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Leasekeeper needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[devstack,test,lint]'
+	@touch $@
+
+demo: $(READY) ## watch it work: OpenBao, PostgreSQL, STS, the tutorial's application; two minutes
+	@$(BIN)/python -m leasekeeper.devstack demo $(DEMO)
+
+world: $(READY) ## start the local world and keep it up until Ctrl-C
+	@$(BIN)/python -m leasekeeper.devstack up
+
+check: $(READY) ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(READY) ## every test: unit, component, end to end on real servers
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+unit: $(READY) ## the tests in virtual time only: seconds
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+docs: $(READY) ## write the generated pages anew
+	$(BIN)/python -m leasekeeper.settings.documentation docs/configuration.md
+
+bench: $(READY) ## measure start, memory and template speed on this machine
+	$(BIN)/python benchmarks/template_speed.py
+	$(BIN)/python benchmarks/startup.py
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis app/*.egg-info
+	find app tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

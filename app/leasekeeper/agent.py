@@ -1,0 +1,297 @@
+"""The composition root: settings become parts, parts become root tasks, and all of them end.
+
+`Agent.build` starts nothing; `Agent.run` starts the root tasks in one place. Nothing logs in
+before the configuration, the templates and the destinations have been checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from typing import NoReturn
+
+from leasekeeper import __version__
+from leasekeeper.errors import (
+    AgentError,
+    ConfigError,
+    StartupDeadlineExceeded,
+    VaultError,
+)
+from leasekeeper.outputs.loop import OutputLoop
+from leasekeeper.outputs.preflight import preflight, sweep_leftovers
+from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.tasks import RootTask, run_root_tasks
+from leasekeeper.secrets.store import SecretStore
+from leasekeeper.settings.durations import format_duration
+from leasekeeper.settings.model import OutputSection, Settings
+from leasekeeper.telemetry.events import log
+from leasekeeper.templates.source import Source
+from leasekeeper.tokens.keeper import TokenKeeper
+from leasekeeper.tokens.methods import create_method
+from leasekeeper.vault.client import VaultClient
+from leasekeeper.web.report import Reporter
+
+# An error that time alone does not mend (a denied login, a missing key) ends a start after this
+# long: IAM and policy changes made together with the deployment have arrived by then.
+BLOCKED_GRACE_S = 15.0
+_POLL_S = 0.25
+# While starting, say what is being waited for.
+_SAY_EVERY_S = 15.0
+
+
+def compile_sources(settings: Settings) -> list[tuple[OutputSection, Source]]:
+    """Return each output with its compiled template or format.
+
+    :raises ConfigError: with every template that cannot be read or does not parse.
+    """
+    found, problems = [], []
+    for index, output in enumerate(settings.outputs):
+        try:
+            found.append((output, _source_of(output)))
+        except AgentError as error:
+            problems.append(f"outputs[{index}] ({output.label}): {error}")
+        except OSError as error:
+            problems.append(
+                f"outputs[{index}] ({output.label}): cannot read template_file "
+                f"{output.template_file!r}: {error.strerror}"
+            )
+        except UnicodeDecodeError:
+            problems.append(
+                f"outputs[{index}] ({output.label}): template_file "
+                f"{output.template_file!r} is not UTF-8"
+            )
+    if problems:
+        raise ConfigError(*problems)
+    return found
+
+
+def _source_of(output: OutputSection) -> Source:
+    if output.secret is not None and output.format is not None:
+        from leasekeeper.templates.formats import FormatSource
+
+        return FormatSource(output.secret, output.format)
+    from leasekeeper.templates.functions import functions
+    from leasekeeper.templates.template import Template
+
+    text, name = output.template, output.label
+    if text is None:
+        name = str(output.template_file)
+        with open(name, encoding="utf-8", newline="") as file:
+            text = file.read()
+    return Template.compile(
+        text,
+        name=name,
+        left=output.left_delimiter,
+        right=output.right_delimiter,
+        functions=functions(),
+        error_on_missing_key=output.error_on_missing_key,
+    )
+
+
+async def check(settings: Settings) -> None:
+    """Find everything that is wrong without asking Vault: templates and destinations.
+
+    :raises ConfigError: with every problem.
+    """
+    problems: list[str] = []
+    try:
+        compile_sources(settings)
+    except ConfigError as error:
+        problems += error.problems
+    problems += [str(problem) for problem in await preflight(settings.outputs)]
+    if problems:
+        raise ConfigError(*problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that `Agent.run` starts and stops."""
+
+    client: VaultClient
+    tokens: TokenKeeper
+    secrets: SecretStore
+    outputs: OutputLoop
+    reporter: Reporter
+
+
+class Agent:
+    """One running Leasekeeper. *stop* is set by signals; `run` returns after a clean stop."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._environ = dict(os.environ if environ is None else environ)
+        self.stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Check, log in, publish, and keep doing so until `stop` is set.
+
+        :raises AgentError: if the start cannot succeed; its class has the exit code.
+        """
+        settings = self._settings
+        sources = compile_sources(settings)
+        problems = await preflight(settings.outputs)
+        if problems:
+            raise problems[0] if len(problems) == 1 else _all_of(problems)
+        await sweep_leftovers(settings.outputs)
+        log.info(
+            "agent.starting",
+            version=__version__,
+            vault=settings.vault.address,
+            auth=settings.auth.method,
+            outputs=[output.label for output in settings.outputs],
+        )
+        parts = self._build(sources)
+        try:
+            await self._serve(parts)
+        finally:
+            await self._shut_down(parts)
+
+    def _build(self, sources: list[tuple[OutputSection, Source]]) -> Parts:
+        settings = self._settings
+        # The metadata address holds the container's id: the same task draws the same jitter, and
+        # every task of a fleet another one. Elsewhere the operating system's randomness does it.
+        rng = Random(self._environ.get("ECS_CONTAINER_METADATA_URI_V4"))  # noqa: S311
+        client = VaultClient(settings.vault, rng)
+        tokens = TokenKeeper(
+            client,
+            create_method(settings.auth),
+            backoff=Backoff(
+                minimum_s=settings.auth.min_backoff, maximum_s=settings.auth.max_backoff
+            ),
+            overlap_s=settings.secrets.overlap,
+            probe_interval_s=settings.probe.interval,
+            rng=rng,
+        )
+        secrets = SecretStore(settings, client, tokens, rng=rng, on_error=_report_bug)
+        outputs = OutputLoop(settings.lifecycle, sources, secrets, rng=rng, environ=self._environ)
+        reporter = Reporter(
+            client=client,
+            tokens=tokens,
+            secrets=secrets,
+            outputs=outputs,
+            expiry_grace_s=settings.lifecycle.expiry_grace,
+        )
+        return Parts(
+            client=client, tokens=tokens, secrets=secrets, outputs=outputs, reporter=reporter
+        )
+
+    async def _serve(self, parts: Parts) -> None:
+        roots: dict[str, RootTask] = {
+            "outputs": parts.outputs.run,
+            "secrets": parts.secrets.run,
+            "token": parts.tokens.run,
+            "vault watch": parts.client.reachability.watch,
+            "start-up": lambda: self._start_up(parts),
+        }
+        web = None
+        if self._settings.web.listen:
+            from leasekeeper.web.server import WebServer
+
+            web = WebServer(self._settings.web.listen, parts.reporter)
+            await web.start()
+        try:
+            await run_root_tasks(roots, stop=self.stop)
+        finally:
+            if web is not None:
+                await web.close()
+
+    # -- start ----------------------------------------------------------------------------------
+
+    async def _start_up(self, parts: Parts) -> NoReturn:
+        """Wait for the first complete publish, and give up on one that cannot come."""
+        began, said = now(), now()
+        deadline_s = self._settings.lifecycle.startup_deadline
+        while not parts.outputs.settled.released:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await parts.outputs.settled.wait()
+            waited = now() - began
+            if waited >= BLOCKED_GRACE_S and (error := _blocking(parts, final=True)) is not None:
+                raise error
+            if deadline_s and waited >= deadline_s:
+                raise _blocking(parts, final=False) or _too_late(parts, deadline_s)
+            if now() - said >= _SAY_EVERY_S:
+                said = now()
+                log.warning("agent.still_starting", reasons=parts.reporter.reasons())
+        log.info("agent.ready", after_s=round(now() - began, 2))
+        if self._settings.lifecycle.exit_after_auth:
+            self.stop.set()
+        # What start-up made lives as long as the process: later collections need not look at it.
+        gc.collect()
+        gc.freeze()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    # -- stop -----------------------------------------------------------------------------------
+
+    async def _shut_down(self, parts: Parts) -> None:
+        """End everything, in this order, within lifecycle.shutdown_deadline.
+
+        1. The root tasks and the web server have ended already; no new work starts.
+        2. A publish that is under way is finished, notifications get what time is left.
+        3. The token is revoked, if that was asked for.
+        4. Connections are closed.
+        """
+        lifecycle = self._settings.lifecycle
+        began = now()
+        try:
+            async with asyncio.timeout(lifecycle.shutdown_deadline):
+                await parts.outputs.close(deadline_s=lifecycle.shutdown_deadline / 2)
+                if lifecycle.on_exit == "revoke":
+                    await self._revoke(parts)
+        except TimeoutError:
+            log.warning("agent.stop_deadline_passed", deadline_s=lifecycle.shutdown_deadline)
+        await parts.tokens.close()
+        await parts.client.close()
+        log.info("agent.stopped", after_s=round(now() - began, 2))
+
+    async def _revoke(self, parts: Parts) -> None:
+        try:
+            await parts.tokens.revoke()
+        except VaultError as error:
+            log.warning("token.revocation_failed", error=error.message)
+
+
+def _all_of(problems: list[AgentError]) -> AgentError:
+    """Return one error that says everything; its class, and so the exit code, is the first's."""
+    first = problems[0]
+    first.message = "\n".join(str(problem) for problem in problems)
+    first.hint = None
+    return first
+
+
+def _blocking(parts: Parts, *, final: bool) -> AgentError | None:
+    """Return what keeps the first publish from happening; only what time won't mend if *final*."""
+    token_error = parts.tokens.error
+    if parts.tokens.lease is None and token_error is not None:
+        return None if final and token_error.retryable else token_error
+    for output in parts.outputs.outputs:
+        if output.settled:
+            continue
+        found = [output.error] if output.error is not None else []
+        for request in output.missing_requests:
+            keeper = parts.secrets.keepers.get(request)
+            if keeper is not None and keeper.error is not None:
+                found.append(keeper.error)
+        for error in found:
+            if not (final and error.retryable):
+                return error
+    return None
+
+
+def _too_late(parts: Parts, deadline_s: float) -> StartupDeadlineExceeded:
+    reasons = "; ".join(parts.reporter.reasons()) or "nothing has failed, but it takes too long"
+    return StartupDeadlineExceeded(
+        f"not every output was published within {format_duration(deadline_s)}: {reasons}",
+        hint="lifecycle.startup_deadline sets the time allowed",
+    )
+
+
+def _report_bug(name: str, error: BaseException) -> None:
+    log.error("agent.bug", task=name, exc_info=error)

@@ -1,0 +1,173 @@
+"""The command line. Each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from leasekeeper import __version__
+from leasekeeper.errors import EXIT_BUG, EXIT_DONE, AgentError, ConfigError
+
+if TYPE_CHECKING:
+    from leasekeeper.settings.loading import LoadedSettings
+
+_DESCRIPTION = """\
+Keep Vault secrets on disk fresh for an application on Amazon ECS: log in with the task's IAM
+role, keep the token and every lease alive, and publish the application's files atomically.
+"""
+_EPILOG = """\
+commands in a few words:
+  leasekeeper check --config leasekeeper.yaml   is this configuration right? (no Vault needed)
+  leasekeeper run --config leasekeeper.yaml     keep the files fresh until SIGTERM
+  leasekeeper run --once --config ...           publish everything once and exit
+  leasekeeper health                            for the ECS health check of this container
+
+Without --config the configuration is read from LEASEKEEPER_CONFIG (YAML, plain or base64), or
+made from VAULT_ADDR, VAULT_ROLE, VAULT_AGENT_TEMPLATE (base64) and TARGET_FILE_NAME. Every key
+can be set by environment as well: LEASEKEEPER_<SECTION>__<KEY>, as in LEASEKEEPER_LOG__LEVEL.
+Command line beats environment beats file beats default; `leasekeeper check --show` prints the
+outcome.
+
+exit codes: 0 done, 2 configuration, 3 login rejected, 4 secret, policy or template,
+5 destination, 6 start-up deadline, 70 a bug in Leasekeeper.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="leasekeeper",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"leasekeeper {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run", help="keep the files fresh until SIGTERM", description="Keep the files fresh."
+    )
+    _add_configuration(run)
+    run.add_argument(
+        "--once", action="store_true", help="publish every output once and exit with code 0"
+    )
+    run.add_argument("--log-level", metavar="LEVEL", help="trace, debug, info, warning or error")
+    run.add_argument("--log-format", metavar="FORMAT", help="auto, json or console")
+    run.set_defaults(handler=_run)
+    check = commands.add_parser(
+        "check",
+        help="check configuration, templates and destinations; exit 2 with every problem",
+        description="Check configuration, templates and destinations without asking Vault. "
+        "Every problem is reported at once, with file, line and key.",
+    )
+    _add_configuration(check)
+    check.add_argument(
+        "--show", action="store_true", help="print the effective settings and where each is from"
+    )
+    check.set_defaults(handler=_check)
+    commands.add_parser("health", help="ask the running Leasekeeper how it is (0 good, 1 not)")
+    return parser
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", metavar="FILE", help="configuration in YAML")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; errors are printed with the fix in them."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.handler(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"leasekeeper: {problem}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except AgentError as error:
+        print(f"leasekeeper: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except BrokenPipeError:
+        return EXIT_DONE
+    return code
+
+
+def _load(options: argparse.Namespace) -> LoadedSettings:
+    from leasekeeper.settings.loading import load_settings
+
+    overrides: dict[str, object] = {}
+    if getattr(options, "once", False):
+        overrides["lifecycle.exit_after_auth"] = True
+    for key in ("log_level", "log_format"):
+        if getattr(options, key, None) is not None:
+            overrides[key.replace("_", ".", 1)] = getattr(options, key)
+    return load_settings(config_file=options.config, environ=os.environ, overrides=overrides)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from leasekeeper.agent import check
+
+    loaded = _load(options)
+    asyncio.run(check(loaded.settings))
+    if options.show:
+        from leasekeeper.settings.describe import show
+
+        sys.stdout.write(show(loaded))
+    else:
+        count = len(loaded.settings.outputs)
+        outputs = "1 output" if count == 1 else f"{count} outputs"
+        sys.stdout.write(f"The configuration is good: {outputs}.\n")
+    return EXIT_DONE
+
+
+def _run(options: argparse.Namespace) -> int:
+    loaded = _load(options)
+    import uvloop
+
+    from leasekeeper.telemetry import events
+
+    events.configure(loaded.settings.log.level, loaded.settings.log.format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run_agent(loaded))
+
+
+async def _run_agent(loaded: LoadedSettings) -> int:
+    from leasekeeper.agent import Agent
+    from leasekeeper.telemetry.events import log
+
+    agent = Agent(loaded.settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, agent.stop, number)
+    try:
+        await agent.run()
+    except (AgentError, ExceptionGroup) as raised:
+        return _report(raised)
+    return EXIT_DONE
+
+
+def _report(raised: Exception) -> int:
+    """Log why the process ends, with the fix, and return the exit code."""
+    from leasekeeper.telemetry.events import log
+
+    error: BaseException = raised
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, AgentError):
+        log.error("agent.crashed", exit_code=EXIT_BUG, exc_info=raised)
+        return EXIT_BUG
+    hint = {"hint": error.hint} if error.hint else {}
+    for problem in getattr(error, "problems", ()) or (error.message,):
+        log.error("agent.failed", error=problem, exit_code=error.exit_code, **hint)
+    return error.exit_code
+
+
+def _stop(stop: asyncio.Event, number: signal.Signals) -> None:
+    from leasekeeper.telemetry.events import log
+
+    if stop.is_set():
+        # The second signal means now: files are whole at every moment, so nothing is lost.
+        os._exit(128 + number)
+    log.info("agent.stopping", signal=number.name)
+    stop.set()

@@ -1,0 +1,169 @@
+"""What is true right now, in words and numbers that are safe to show: no secret is in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from leasekeeper import __version__
+from leasekeeper.errors import AgentError
+from leasekeeper.outputs.loop import OutputLoop
+from leasekeeper.outputs.output import Output
+from leasekeeper.runtime.clock import iso, now
+from leasekeeper.secrets.keeper import SecretKeeper
+from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.secrets.store import SecretStore
+from leasekeeper.tokens.keeper import TokenKeeper
+from leasekeeper.vault.client import VaultClient
+
+
+class Health(StrEnum):
+    """The states of DESIGN's health model; the HTTP status is 200 for the middle two."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+    @property
+    def ok(self) -> bool:
+        """Whether an application may rely on what is on disk."""
+        return self in (Health.HEALTHY, Health.DEGRADED)
+
+
+# draft-inadarei-api-health-check-06, section 3.1
+_DRAFT_STATUS = {
+    Health.STARTING: "fail",
+    Health.HEALTHY: "pass",
+    Health.DEGRADED: "warn",
+    Health.UNHEALTHY: "fail",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reporter:
+    """Reads the parts of the agent; owns nothing."""
+
+    client: VaultClient
+    tokens: TokenKeeper
+    secrets: SecretStore
+    outputs: OutputLoop
+    expiry_grace_s: float
+
+    def on_disk(self, output: Output) -> list[Snapshot]:
+        """Return the snapshots that the published file of *output* was made from."""
+        return [item for item in output.published_snapshots if isinstance(item, Snapshot)]
+
+    def output_end(self, output: Output) -> float:
+        """Return the loop time at which the first credential in *output*'s file stops working."""
+        return min((self.secrets.end_of(item) for item in self.on_disk(output)), default=math.inf)
+
+    def outage_budget_s(self) -> float:
+        """Return for how long everything on disk stays valid if Vault went away now."""
+        end = min((self.output_end(output) for output in self.outputs.outputs), default=math.inf)
+        return max(end - now(), 0.0)
+
+    def reasons(self) -> list[str]:
+        """Return what is wrong at present, a sentence each; empty when all is well."""
+        found = []
+        if not self.client.reachability.up:
+            found.append("Vault cannot be reached")
+        if self.tokens.error is not None:
+            found.append(f"token: {self.tokens.error}")
+        found += [f"secret {k.name}: {k.error}" for k in self._keepers() if k.error is not None]
+        for output in self.outputs.outputs:
+            if output.error is not None:
+                found.append(f"output {output.label}: {output.error}")
+            elif output.waiting_for:
+                names = ", ".join(sorted(output.waiting_for))
+                found.append(f"output {output.label}: waiting for {names}")
+        return found
+
+    def expired(self) -> list[str]:
+        """Return the outputs whose file holds something that has stopped working."""
+        limit = now() - self.expiry_grace_s
+        return [o.label for o in self.outputs.outputs if self.output_end(o) <= limit]
+
+    def health(self) -> Health:
+        """Return the state of the whole process."""
+        if not self.outputs.settled.released:
+            return Health.STARTING
+        if self.expired():
+            return Health.UNHEALTHY
+        return Health.DEGRADED if self.reasons() else Health.HEALTHY
+
+    def health_json(self) -> dict[str, Any]:
+        """Return the body of /health."""
+        health = self.health()
+        return {
+            "status": _DRAFT_STATUS[health],
+            "state": health.value,
+            "version": __version__,
+            "reasons": self.reasons(),
+            "expired": self.expired(),
+            "outage_budget_seconds": _seconds(self.outage_budget_s()),
+            "vault": {"reachable": self.client.reachability.up},
+            "token": self._token_json(),
+            "outputs": {output.label: self._output_json(output) for output in self.outputs.outputs},
+            "secrets": {keeper.name: self._secret_json(keeper) for keeper in self._keepers()},
+        }
+
+    def _keepers(self) -> list[SecretKeeper]:
+        return list(self.secrets.keepers.values())
+
+    def _token_json(self) -> dict[str, Any]:
+        lease = self.tokens.lease
+        if lease is None:
+            return {"live": False, "error": _text(self.tokens.error)}
+        return {
+            "live": True,
+            "accessor": lease.accessor,
+            "logins": lease.serial,
+            "renewable": lease.renewable,
+            "ttl_seconds": _seconds(lease.expires_at - now()),
+            "expires": iso(lease.expires_at),
+            "error": _text(self.tokens.error),
+        }
+
+    def _output_json(self, output: Output) -> dict[str, Any]:
+        end = self.output_end(output)
+        return {
+            "outcome": output.outcome.value,
+            "generation": output.generation,
+            "published": None if output.published_at is None else iso(output.published_at),
+            "valid_until": iso(end),
+            "valid_seconds": _seconds(end - now()),
+            "waiting_for": sorted(output.waiting_for),
+            "error": _text(output.error),
+            "notify": output.notify_state,
+        }
+
+    def _secret_json(self, keeper: SecretKeeper) -> dict[str, Any]:
+        snapshot = keeper.snapshot
+        action, at = keeper.next_action
+        common = {
+            "next": {"action": action, "at": iso(max(at, now()))},
+            "error": _text(keeper.error),
+        }
+        if snapshot is None:
+            return {"kind": None, "generation": 0, **common}
+        end = self.secrets.end_of(snapshot)
+        return {
+            "kind": snapshot.kind.value,
+            "generation": snapshot.generation,
+            "issued": iso(snapshot.issued_at),
+            "valid_until": iso(end),
+            "valid_seconds": _seconds(end - now()),
+            **common,
+        }
+
+
+def _text(error: AgentError | None) -> str | None:
+    return None if error is None else str(error)
+
+
+def _seconds(value: float) -> float | None:
+    """JSON has no infinity: null means that it never ends."""
+    return None if math.isinf(value) and value > 0 else round(max(value, 0.0), 1)
