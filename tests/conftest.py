@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
-import warnings
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
@@ -34,10 +32,9 @@ def _no_task_survives(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("_watch_tasks")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _close_the_loop_that_pytest_asyncio_leaves() -> Iterator[None]:
-    """pytest-asyncio makes a loop to put back after its own and closes it never."""
-    yield
-    with warnings.catch_warnings(), contextlib.suppress(RuntimeError):
-        warnings.simplefilter("ignore", DeprecationWarning)
-        asyncio.get_event_loop_policy().get_event_loop().close()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Keep looptime from asking for the loop of a sync test: that makes one nobody closes."""
+    if pyfuncitem.get_closest_marker("asyncio") is None:
+        pyfuncitem.funcargs.pop("event_loop_policy", None)
+    return (yield)

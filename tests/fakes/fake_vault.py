@@ -120,8 +120,8 @@ class FakeVault(Transport):
         params: Mapping[str, Any] | None = None,
     ) -> Reply:
         method, path = method.upper(), path.removeprefix("/v1/")
-        if params and params.get("list"):
-            method = "LIST"
+        if path.endswith("?list=true"):
+            method, path = "LIST", path.removesuffix("?list=true")
         token = headers.get("X-Vault-Token", self.token)
         self.requests.append((self._now(), method, path))
         await asyncio.sleep(self.latency_s)

@@ -1,14 +1,13 @@
-"""The client of Vault's API: the only door to Vault, and the only place that knows hvac."""
+"""The client of Vault's API: the only door to Vault."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any
-
-import hvac
 
 from leasekeeper.errors import (
     SecretNotFound,
@@ -22,7 +21,7 @@ from leasekeeper.settings.model import VaultSection
 from leasekeeper.telemetry.metrics import VAULT_REQUEST_SECONDS, VAULT_REQUESTS
 from leasekeeper.vault.reachability import Reachability
 from leasekeeper.vault.response import AuthData, VaultResponse, WrapInfo
-from leasekeeper.vault.transport import GATEWAY_STATUSES, AiohttpAdapter, Reply, Transport
+from leasekeeper.vault.transport import GATEWAY_STATUSES, Reply, Transport
 
 # Vault Enterprise answers 412 while a replica has not caught up: the same request works soon.
 _LATER_STATUSES = frozenset({412, 429})
@@ -58,12 +57,6 @@ class VaultClient:
         transport: Transport | None = None,
     ) -> None:
         self._transport = transport or Transport(settings)
-        self._hvac = hvac.Client(
-            url=settings.address,
-            token="",
-            verify=True,
-            adapter=partial(AiohttpAdapter, transport=self._transport),
-        )
         self.reachability = Reachability(self._ask_health, rng or random.Random())  # noqa: S311
         self.token_serial = 0
 
@@ -87,41 +80,37 @@ class VaultClient:
         headers = {"X-Vault-Token": ""}
         if namespace is not None:
             headers["X-Vault-Namespace"] = namespace
-        sent = self._hvac.adapter.post(f"/v1/{path}", json=dict(body), headers=headers)
-        return await self._call("login", path, sent)
+        return await self._call("login", "POST", path, dict(body), headers)
 
     async def lookup_token(self, token: str | None = None) -> VaultResponse:
         """Look up *token*, or the token in use."""
+        headers = {} if token is None else {"X-Vault-Token": token}
         path = "auth/token/lookup-self"
-        if token is None:
-            return await self._call("lookup_token", path, self._hvac.auth.token.lookup_self())
-        headers = {"X-Vault-Token": token}
-        sent = self._hvac.adapter.get(f"/v1/{path}", headers=headers)
-        return await self._call("lookup_token", path, sent)
+        return await self._call("lookup_token", "GET", path, headers=headers)
 
     async def renew_token(self, increment_s: float) -> VaultResponse:
         """Renew the token in use, asking for *increment_s* seconds."""
-        sent = self._hvac.auth.token.renew_self(increment=f"{round(increment_s)}s")
-        return await self._call("renew_token", "auth/token/renew-self", sent)
+        body = {"increment": f"{round(increment_s)}s"}
+        return await self._call("renew_token", "POST", "auth/token/renew-self", body)
 
     async def revoke_token(self) -> None:
         """Revoke the token in use, and with it every lease that it created."""
-        sent = self._hvac.auth.token.revoke_self()
-        await self._call("revoke_token", "auth/token/revoke-self", sent)
+        sent = self._rare.auth.token.revoke_self()
+        await self._answer("revoke_token", "auth/token/revoke-self", sent)
 
     # -- secrets --------------------------------------------------------------------------------
 
     async def read(self, path: str) -> VaultResponse:
         """Read *path*, which may carry a query."""
-        return await self._call("read", path, self._hvac.read(path))
+        return await self._call("read", "GET", path)
 
     async def write(self, path: str, data: Mapping[str, Any]) -> VaultResponse:
         """Write *data* to *path*; the answer may be empty."""
-        return await self._call("write", path, self._hvac.write_data(path, data=dict(data)))
+        return await self._call("write", "PUT", path, dict(data))
 
     async def list(self, path: str) -> VaultResponse:
         """List the keys under *path*."""
-        return await self._call("list", path, self._hvac.list(path))
+        return await self._call("list", "GET", f"{path}?list=true")
 
     async def mount_of(self, path: str) -> Mount | None:
         """Return the secrets engine that serves *path*.
@@ -130,7 +119,7 @@ class VaultClient:
         """
         where = f"sys/internal/ui/mounts/{path}"
         try:
-            answer = await self._call("find_mount", where, self._hvac.read(where))
+            answer = await self._call("find_mount", "GET", where)
         except SecretNotFound:
             return None
         data = answer.data or {}
@@ -143,18 +132,18 @@ class VaultClient:
 
     async def renew_lease(self, lease_id: str, increment_s: float) -> VaultResponse:
         """Renew a lease, asking for *increment_s* seconds."""
-        sent = self._hvac.sys.renew_lease(lease_id, increment=round(increment_s))
-        return await self._call("renew_lease", "sys/leases/renew", sent)
+        body = {"lease_id": lease_id, "increment": round(increment_s)}
+        return await self._call("renew_lease", "PUT", "sys/leases/renew", body)
 
     async def lookup_lease(self, lease_id: str) -> VaultResponse:
         """Look up a lease."""
-        sent = self._hvac.sys.read_lease(lease_id)
-        return await self._call("lookup_lease", "sys/leases/lookup", sent)
+        body = {"lease_id": lease_id}
+        return await self._call("lookup_lease", "PUT", "sys/leases/lookup", body)
 
     async def revoke_lease(self, lease_id: str) -> None:
         """Revoke a lease."""
-        sent = self._hvac.sys.revoke_lease(lease_id)
-        await self._call("revoke_lease", "sys/leases/revoke", sent)
+        sent = self._rare.sys.revoke_lease(lease_id)
+        await self._answer("revoke_lease", "sys/leases/revoke", sent)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -164,17 +153,30 @@ class VaultClient:
 
     async def _ask_health(self) -> None:
         # standbyok: a standby forwards requests, so it is as good as the active node.
-        path = "sys/health"
-        headers = {"X-Vault-Token": "", "X-Vault-Namespace": ""}
-        query = "?standbyok=true&perfstandbyok=true"
-        try:
-            await self._call(
-                "health", path, self._hvac.adapter.get(f"/v1/{path}{query}", headers=headers)
-            )
-        except VaultError:
-            return  # _call has told `reachability` what the answer means
+        path = "sys/health?standbyok=true&perfstandbyok=true"
+        with contextlib.suppress(VaultError):  # `reachability` has been told what it means
+            headers = {"X-Vault-Token": "", "X-Vault-Namespace": ""}
+            await self._call("health", "GET", path, headers=headers)
 
-    async def _call(self, operation: str, path: str, sent: Awaitable[Reply]) -> VaultResponse:
+    @cached_property
+    def _rare(self) -> Any:
+        from leasekeeper.vault.rare import rare_api
+
+        return rare_api(self._transport)
+
+    async def _call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> VaultResponse:
+        sent = self._transport.send(method, f"/v1/{path}", headers or {}, body)
+        return await self._answer(operation, path, sent)
+
+    async def _answer(self, operation: str, path: str, sent: Awaitable[Reply]) -> VaultResponse:
+        path = path.removesuffix("?list=true")
         serial, started = self.token_serial, now()
         try:
             reply = await sent

@@ -1,15 +1,11 @@
-"""Sending requests to Vault with aiohttp, for hvac.
-
-hvac's methods return what their adapter returns. This adapter returns a coroutine, so hvac knows
-the paths and the parameters of Vault's API, awaiting its methods works, and nothing blocks.
-"""
+"""Sending requests to Vault with aiohttp: one connection pool, JSON in, JSON out."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import time
@@ -18,7 +14,6 @@ from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from hvac.adapters import Adapter
 from yarl import URL
 
 from leasekeeper.errors import ConfigError, VaultUnavailable
@@ -51,33 +46,6 @@ class Reply:
         if not isinstance(found, list):
             return ()
         return tuple(" ".join(str(item).split())[:400] for item in found)
-
-
-class AiohttpAdapter(Adapter):  # type: ignore[misc]  # hvac has no types
-    """The port through which hvac sends; every method returns a coroutine of `Reply`."""
-
-    def __init__(self, *, transport: Transport, base_uri: str, **_unused: Any) -> None:
-        # Not hvac's own __init__: it would open a session of the requests library.
-        self.base_uri = base_uri
-        self._transport = transport
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None = None,
-        raise_exception: bool = True,  # noqa: ARG002 - hvac's signature
-        **kwargs: Any,
-    ) -> Coroutine[Any, Any, Reply]:
-        """Return the coroutine that sends one request."""
-        headers = dict(headers or {})
-        if wrap_ttl := kwargs.get("wrap_ttl"):
-            headers["X-Vault-Wrap-TTL"] = str(wrap_ttl)
-        return self._transport.send(method, url, headers, kwargs.get("json"), kwargs.get("params"))
-
-    def get_login_token(self, response: Any) -> str:
-        """Unused: tokens are kept by TokenKeeper."""
-        raise NotImplementedError
 
 
 class Transport:
@@ -243,7 +211,7 @@ def _explain(error: BaseException, settings: VaultSection) -> tuple[str, str | N
         return (
             f"has a certificate that cannot be verified: {reason}",
             (
-                "set vault.ca_file (VAULT_CACERT) to the PEM file of the authority that signed it, or "
+                "set vault.ca_file (VAULT_CACERT) to the PEM file of the signing authority, or "
                 "vault.tls_server_name when the name differs"
             ),
         )
