@@ -136,6 +136,8 @@ async def _run_agent(loaded: LoadedSettings) -> int:
     from leasekeeper.agent import Agent
     from leasekeeper.telemetry.events import log
 
+    if loaded.ignored:
+        log.warning("settings.ignored", variables=list(loaded.ignored), because="there is a file")
     agent = Agent(loaded.settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

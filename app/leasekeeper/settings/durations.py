@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+PATTERN = f"^(0|({_PART.pattern})+)$"
 LONGEST_S = 10 * 365 * 86400.0
 
 
@@ -48,9 +49,20 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
+def _above_zero(seconds: float) -> float:
+    if seconds <= 0:
+        msg = "needs to be longer than 0"
+        raise ValueError(msg)
+    return seconds
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ["90s", "1h30m", "0"]}),
 ]
 """A settings field that is written with a unit and held in seconds."""
+
+Timeout = Annotated[Duration, AfterValidator(_above_zero)]
+"""A duration for which 0 has no meaning."""

@@ -1,7 +1,7 @@
 """The one configuration model. Every way in (YAML, environment, Vault Agent files) ends here.
 
-Each field's description is its documentation: `docs/configuration.md`, `leasekeeper schema` and
-the error messages are made from it. Secrets are `SecretStr`; validation errors hide their input.
+Each field's docstring is its documentation: `docs/configuration.md` and the JSON Schema are made
+from it. Secrets are `SecretStr`; validation errors hide their input.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     SecretStr,
+    WithJsonSchema,
     model_validator,
 )
 
-from leasekeeper.settings.durations import Duration
+from leasekeeper.settings import checks
+from leasekeeper.settings.durations import Duration, Timeout
 
 
 class Section(BaseModel):
     """Base of every section: unknown keys are errors, values do not change, inputs stay hidden."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def parse_mode(value: object) -> int:
@@ -43,39 +44,45 @@ def parse_mode(value: object) -> int:
 
 
 Mode = Annotated[
-    int, BeforeValidator(parse_mode), PlainSerializer(lambda mode: f"{mode:04o}", return_type=str)
+    int,
+    BeforeValidator(parse_mode),
+    PlainSerializer(lambda mode: f"{mode:04o}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0640"]}),
 ]
+Text = Annotated[str, Field(min_length=1)]
+FilePath = Annotated[str, AfterValidator(checks.file_path)]
+Url = Annotated[str, AfterValidator(checks.plain_url)]
+Namespace = Annotated[str, AfterValidator(checks.namespace)]
+Mount = Annotated[str, AfterValidator(checks.mount_path)]
+Account = Annotated[str | int, BeforeValidator(checks.account)]
 
 
 class VaultSection(Section):
     """Where Vault (or OpenBao) is and how to talk to it."""
 
-    address: str = "https://127.0.0.1:8200"
-    """URL of the server, with scheme and port. `VAULT_ADDR` sets it too."""
-    namespace: str = ""
-    """Namespace (Vault Enterprise, HCP, OpenBao) of every request. `VAULT_NAMESPACE` sets it too."""
-    ca_file: str | None = None
-    """PEM file with the certificate authorities to trust instead of the system's. `VAULT_CACERT`."""
-    ca_path: str | None = None
-    """Directory of PEM files to trust. `VAULT_CAPATH`."""
-    client_cert_file: str | None = None
-    """PEM file of the TLS client certificate. `VAULT_CLIENT_CERT`."""
-    client_key_file: str | None = None
-    """PEM file of the TLS client key. `VAULT_CLIENT_KEY`."""
-    tls_server_name: str | None = None
-    """Name to expect in the server's certificate. `VAULT_TLS_SERVER_NAME`."""
+    address: Annotated[str, AfterValidator(checks.server_url)] = "https://127.0.0.1:8200"
+    """URL of the server: scheme, host and port, nothing behind them."""
+    namespace: Namespace = ""
+    """Namespace (Vault Enterprise, HCP, OpenBao) of every request."""
+    ca_file: FilePath | None = None
+    """PEM file with the certificate authorities to trust instead of the system's."""
+    ca_path: FilePath | None = None
+    """Directory of PEM files to trust."""
+    client_cert_file: FilePath | None = None
+    """PEM file of the TLS client certificate."""
+    client_key_file: FilePath | None = None
+    """PEM file of the TLS client key."""
+    tls_server_name: Text | None = None
+    """Name to expect in the server's certificate."""
     tls_skip_verify: bool = False
-    """Do not verify the server's certificate. Only for experiments. `VAULT_SKIP_VERIFY`."""
-    timeout: Duration = 30.0
-    """Longest time for one request, connection included. `VAULT_CLIENT_TIMEOUT`."""
+    """Do not verify the server's certificate. Only for experiments."""
+    timeout: Timeout = 30.0
+    """Longest time for one request, connection included."""
     max_connections: Annotated[int, Field(ge=1, le=100)] = 8
     """Connections kept open to Vault; also how many requests run at the same time."""
 
     @model_validator(mode="after")
     def _check(self) -> VaultSection:
-        if not re.match(r"https?://[^/\s]+", self.address):
-            msg = 'address: needs a scheme and a host, such as "https://vault.example.com:8200"'
-            raise ValueError(msg)
         if (self.client_cert_file is None) != (self.client_key_file is None):
             msg = "client_cert_file and client_key_file only work together"
             raise ValueError(msg)
@@ -83,9 +90,9 @@ class VaultSection(Section):
 
 
 class _AuthBase(Section):
-    mount: str
+    mount: Mount
     """Mount path of the auth method, without `auth/`."""
-    namespace: str | None = None
+    namespace: Namespace | None = None
     """Namespace of the login when it differs from `vault.namespace`."""
     min_backoff: Duration = 1.0
     """First pause after a failed login; pauses double from there, with jitter."""
@@ -95,7 +102,7 @@ class _AuthBase(Section):
     @model_validator(mode="after")
     def _check_backoff(self) -> _AuthBase:
         if not 0 < self.min_backoff <= self.max_backoff:
-            msg = "min_backoff must be above 0 and at most max_backoff"
+            msg = "min_backoff needs to be above 0 and at most max_backoff"
             raise ValueError(msg)
         return self
 
@@ -105,19 +112,21 @@ class AwsIamAuth(_AuthBase):
 
     method: Literal["aws_iam"] = "aws_iam"
     """The auth method."""
-    mount: str = "aws"
+    mount: Mount = "aws"
     """Mount path of the auth method, without `auth/`."""
-    role: str
-    """Role of the auth method. `VAULT_ROLE` sets it too."""
-    server_id: str | None = None
+    role: Text
+    """Role of the auth method."""
+    server_id: Annotated[Text, AfterValidator(checks.header_value)] | None = None
     """Value of the signed header `X-Vault-AWS-IAM-Server-ID`, when Vault asks for one."""
-    sts_region: str | None = None
-    """Region whose STS signs for us, or `global` for sts.amazonaws.com. It must agree with Vault's
-    `sts_endpoint` and `sts_region`. Default: AWS_REGION, else AWS_DEFAULT_REGION, else `global`."""
-    sts_endpoint: str | None = None
-    """URL of STS, when it is neither the regional nor the global one (VPC endpoint, local world)."""
-    profile: str | None = None
-    """Profile of the AWS shared configuration to take credentials from. `AWS_PROFILE`."""
+    sts_region: Annotated[str, AfterValidator(checks.sts_region)] | None = None
+    """Region whose STS the login is signed for, or `global` for sts.amazonaws.com (`us-east-1`
+    means the same, as in Vault Agent). It must agree with Vault's `sts_endpoint` and `sts_region`.
+    Default: `global`, which is what Vault asks when neither is set; where AWS_REGION names another
+    partition (China, GovCloud), that region."""
+    sts_endpoint: Url | None = None
+    """URL of STS, when it is neither the regional nor the global one: a VPC endpoint."""
+    profile: Text | None = None
+    """Profile of the AWS shared configuration to take credentials from. Default: AWS_PROFILE."""
 
 
 class AppRoleAuth(_AuthBase):
@@ -125,15 +134,15 @@ class AppRoleAuth(_AuthBase):
 
     method: Literal["approle"] = "approle"
     """The auth method."""
-    mount: str = "approle"
+    mount: Mount = "approle"
     """Mount path of the auth method, without `auth/`."""
-    role_id: str | None = None
+    role_id: Text | None = None
     """The role id itself."""
-    role_id_file: str | None = None
+    role_id_file: FilePath | None = None
     """File with the role id; read at every login."""
-    secret_id: SecretStr | None = None
+    secret_id: Annotated[SecretStr, Field(min_length=1)] | None = None
     """The secret id itself. Better in the environment: `LEASEKEEPER_AUTH__SECRET_ID`."""
-    secret_id_file: str | None = None
+    secret_id_file: FilePath | None = None
     """File with the secret id; read at every login."""
 
     @model_validator(mode="after")
@@ -152,9 +161,9 @@ class TokenFileAuth(_AuthBase):
 
     method: Literal["token_file"] = "token_file"
     """The auth method."""
-    mount: str = "token"
+    mount: Mount = "token"
     """Unused by this method."""
-    token_file: str
+    token_file: FilePath
     """File with the token; read again whenever a new token is needed."""
 
 
@@ -164,23 +173,16 @@ Auth = Annotated[AwsIamAuth | AppRoleAuth | TokenFileAuth, Field(discriminator="
 class HttpNotify(Section):
     """Tell the application with an HTTP request."""
 
-    url: str
+    url: Url
     """URL to call; it may not carry credentials."""
     method: Literal["POST", "PUT", "GET"] = "POST"
     """HTTP method."""
-
-    @model_validator(mode="after")
-    def _check(self) -> HttpNotify:
-        if not re.match(r"https?://[^/@\s]+(/|$)", self.url):
-            msg = 'url: needs a scheme and a host and no credentials, such as "http://127.0.0.1:80/"'
-            raise ValueError(msg)
-        return self
 
 
 class SignalNotify(Section):
     """Tell the application with a signal."""
 
-    pid_file: str
+    pid_file: FilePath
     """File with the process id; a missing file means not started yet, which is no error."""
     signal: Literal["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGWINCH"] = "SIGHUP"
     """Signal to send."""
@@ -203,7 +205,7 @@ class Notify(Section):
     """Send a signal."""
     command: CommandNotify | None = None
     """Run a program."""
-    timeout: Duration = 10.0
+    timeout: Timeout = 10.0
     """Longest time for one try."""
     retries: Annotated[int, Field(ge=0, le=100)] = 5
     """Tries after the first one, with growing pauses; a newer publish starts over."""
@@ -219,23 +221,23 @@ class Notify(Section):
 class OutputSection(Section):
     """One file for the application."""
 
-    destination: str
+    destination: Annotated[str, AfterValidator(checks.destination)]
     """Absolute path of the file. Its directory must exist unless `create_dest_dirs` is on."""
-    template: str | None = None
+    template: Text | None = None
     """The template itself, in the language of Vault Agent (Go templates)."""
-    template_file: str | None = None
+    template_file: FilePath | None = None
     """File with the template; read once at start."""
-    secret: str | None = None
+    secret: Text | None = None
     """Path of one secret that is written out whole in `format`, without a template."""
     format: Literal["json", "yaml", "dotenv", "properties"] | None = None
     """How `secret` is written."""
-    name: str | None = None
+    name: Text | None = None
     """Name in logs, health and metrics. Default: the destination."""
     mode: Mode = 0o640
     """File mode, an octal string in quotes. It is restored when somebody changes it."""
-    user: str | int | None = None
+    user: Account | None = None
     """Owner, name or number. Needs the privilege to change owners."""
-    group: str | int | None = None
+    group: Account | None = None
     """Group, name or number."""
     create_dest_dirs: bool = True
     """Create missing parent directories with mode 0755."""
@@ -246,13 +248,13 @@ class OutputSection(Section):
     validate_command: Annotated[list[str], Field(min_length=1)] | None = None
     """Program that checks the new content; `{}` stands for the path of the file to check, which is
     not yet at its destination. Any exit code but 0 keeps the last good file."""
-    validate_timeout: Duration = 10.0
+    validate_timeout: Timeout = 10.0
     """Longest time for `validate_command`."""
     error_on_missing_key: bool = True
     """Fail instead of writing `<no value>` when a template uses a key that does not exist."""
-    left_delimiter: Annotated[str, Field(min_length=1)] = "{{"
+    left_delimiter: Text = "{{"
     """Start of an action in the template."""
-    right_delimiter: Annotated[str, Field(min_length=1)] = "}}"
+    right_delimiter: Text = "}}"
     """End of an action in the template."""
     notify: Notify | None = None
     """How to tell the application about a new file."""
@@ -266,9 +268,6 @@ class OutputSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> OutputSection:
-        if not self.destination.startswith("/") or self.destination.endswith("/"):
-            msg = "destination: needs the absolute path of a file"
-            raise ValueError(msg)
         sources = (self.template, self.template_file, self.secret)
         if sum(source is not None for source in sources) != 1:
             msg = "exactly one of template, template_file and secret is needed"
@@ -308,17 +307,8 @@ class ProbeSection(Section):
 class WebSection(Section):
     """The HTTP server for /health and /metrics."""
 
-    listen: str = "127.0.0.1:8210"
-    """Address and port; an empty string switches the server off."""
-
-    @model_validator(mode="after")
-    def _check(self) -> WebSection:
-        if self.listen:
-            _host, _, port = self.listen.rpartition(":")
-            if not (port.isascii() and port.isdigit() and int(port) < 65536):
-                msg = 'listen: needs an address and a port, such as "127.0.0.1:8210"'
-                raise ValueError(msg)
-        return self
+    listen: Annotated[str, AfterValidator(checks.listen_address)] = "127.0.0.1:8210"
+    """Address and port; `off` switches the server off."""
 
 
 class LogSection(Section):
@@ -334,17 +324,17 @@ class LifecycleSection(Section):
     """Starting and stopping."""
 
     exit_after_auth: bool = False
-    """Publish every output once and exit. `VAULT_AGENT_EXIT_AFTER_AUTH` and `--once` set it too."""
+    """Publish every output once and exit. `--once` sets it too."""
     startup_deadline: Duration = 60.0
     """Every output must have been published once within this time, or the process ends with the
     exit code of what is missing; `0` waits for ever."""
-    shutdown_deadline: Duration = 10.0
+    shutdown_deadline: Timeout = 10.0
     """Longest time for a clean stop; keep it below the task's `stopTimeout` (30 s by default)."""
     on_exit: Literal["keep", "revoke"] = "keep"
     """Whether the token, and with it every lease, is revoked at the end."""
     expiry_grace: Duration = 0.0
     """How long after the end of a credential on disk health turns unhealthy."""
-    publish_deadline: Duration = 30.0
+    publish_deadline: Timeout = 30.0
     """Longest time for one file to be written before the output counts as failed."""
     repair_interval: Duration = 15.0
     """How often files are compared with what was published and repaired; `0` is never."""
@@ -372,12 +362,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        seen: dict[str, int] = {}
-        for index, output in enumerate(self.outputs):
-            first = seen.setdefault(output.destination, index)
-            if first != index:
-                msg = (
-                    f"outputs {first} and {index} have the same destination {output.destination!r}"
-                )
-                raise ValueError(msg)
+        for clash in checks.clashes([(output.destination, output.name) for output in self.outputs]):
+            msg = f"outputs[{clash.output}].{clash.key}: {clash.text}"
+            raise ValueError(msg)
         return self
