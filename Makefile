@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Tools that read the code live apart: what they bring along must not be there when it is measured.
+TOOLS  := $(VENV)/tools
+TOOLBIN := $(TOOLS)/bin
 # Tests run in two processes; one of them is busy for minutes with waiting for a lease to end.
 JOBS   ?= 2
 
@@ -20,7 +23,13 @@ $(READY): pyproject.toml
 	  { echo "Leasekeeper needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[devstack,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[devstack,test]'
+	@touch $@
+
+$(TOOLS)/.ready: $(READY)
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLBIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'
+	$(TOOLBIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'
 	@touch $@
 
 demo: $(READY) ## watch it work: OpenBao, PostgreSQL, STS, the tutorial's application; two minutes
@@ -29,15 +38,15 @@ demo: $(READY) ## watch it work: OpenBao, PostgreSQL, STS, the tutorial's applic
 world: $(READY) ## start the local world and keep it up until Ctrl-C
 	@$(BIN)/python -m leasekeeper.devstack up
 
-check: $(READY) ## format, lint, types, layers
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+check: $(TOOLS)/.ready ## format, lint, types, layers
+	$(TOOLBIN)/ruff format --check .
+	$(TOOLBIN)/ruff check .
+	$(TOOLBIN)/mypy --python-executable $(BIN)/python
+	$(TOOLBIN)/lint-imports --no-cache
 
-format: $(READY) ## put the code into shape
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+format: $(TOOLS)/.ready ## put the code into shape
+	$(TOOLBIN)/ruff check --fix .
+	$(TOOLBIN)/ruff format .
 
 test: $(READY) ## every test: unit, component, end to end on real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
