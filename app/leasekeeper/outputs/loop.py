@@ -1,0 +1,237 @@
+"""Keeping every output up to date: who has to be rendered, when, and how many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from leasekeeper.errors import AgentError
+from leasekeeper.outputs.file_workers import FileWorkers
+from leasekeeper.outputs.mounts import Mounts
+from leasekeeper.outputs.output import Output
+from leasekeeper.outputs.output_file import OutputFile
+from leasekeeper.outputs.tell import notifier_for
+from leasekeeper.outputs.watched_files import WatchedFiles
+from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.latch import Latch
+from leasekeeper.runtime.schedule import Schedule
+from leasekeeper.runtime.tasks import Nursery
+from leasekeeper.secrets.request import SecretRequest
+from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.settings.model import LifecycleSection, OutputSection
+from leasekeeper.telemetry.metrics import RENDERS
+from leasekeeper.templates.source import Dependency, FileRequest, Source
+
+OUTPUTS_AT_A_TIME = 16
+"""Per mount. More than its threads, because some wait for the operator's programs instead."""
+RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
+"""After a file that could not be written. No retry asks Vault for anything."""
+
+CLEAN_UP_S = 0.5
+"""For removing temporary files at the end; only a hung file system needs longer."""
+
+
+class SecretSource(Protocol):
+    """Where snapshots come from."""
+
+    def snapshot(self, request: SecretRequest) -> Snapshot | None:
+        """Return the newest snapshot of *request*, or None while there is none."""
+        ...
+
+    def require(self, requests: Iterable[SecretRequest]) -> None:
+        """Keep *requests* fresh from now on."""
+        ...
+
+    def subscribe(self, callback: Callable[[SecretRequest], None]) -> None:
+        """Call *callback* on every new snapshot."""
+        ...
+
+
+OnPublished = Callable[[Output, Sequence[Snapshot]], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """An output in the schedule of its mount."""
+
+    output: Output
+    mount: str
+    serve: Callable[[_Turn], asyncio.Future[float]]
+    dirty: bool = True
+    retry_at: float = math.inf
+
+    @property
+    def name(self) -> str:
+        return f"output {self.output.label}"
+
+    async def step(self) -> float:
+        # Shielded: the end of the schedule must not tear a publish, which `close` waits for.
+        return await asyncio.shield(self.serve(self))
+
+
+class OutputLoop:
+    """Renders and publishes the outputs whose secrets or files have changed, and only those.
+
+    `settled` is released when every output has been in place once. *on_published* hears of every
+    output that is in place, with the snapshots that its content was made from, whether or not the
+    content had changed. `close` ends what `run` and its outputs have started, threads included.
+    """
+
+    def __init__(
+        self,
+        lifecycle: LifecycleSection,
+        sources: Iterable[tuple[OutputSection, Source]],
+        store: SecretSource,
+        *,
+        rng: random.Random,
+        environ: Mapping[str, str],
+        workers: FileWorkers | None = None,
+        on_published: OnPublished = lambda _output, _snapshots: None,
+    ) -> None:
+        self.settled = Latch()
+        self._store = store
+        self._repair_interval_s = lifecycle.repair_interval or math.inf
+        self._rng = rng
+        self._on_published = on_published
+        self._workers = workers or FileWorkers()
+        self._nursery = Nursery(self._crash)
+        mounts = Mounts.current()
+        self._files = WatchedFiles(
+            self._workers, mounts, on_change=self._changed, on_bug=self._crash
+        )
+        self._turns = [
+            self._make_turn(section, source, lifecycle.publish_deadline, mounts, environ)
+            for section, source in sources
+        ]
+        self.outputs = tuple(turn.output for turn in self._turns)
+        self._schedules = {
+            mount: Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
+            for mount in {turn.mount for turn in self._turns}
+        }
+        self._users: defaultdict[Dependency, set[_Turn]] = defaultdict(set)
+        self._required: set[Dependency] = set()
+        self._unsettled = set(self.outputs)
+        self._one_render = asyncio.Lock()
+        self._bug: BaseException | None = None
+        self._crashed = asyncio.Event()
+        self._closing = False
+
+    def _make_turn(
+        self,
+        section: OutputSection,
+        source: Source,
+        deadline_s: float,
+        mounts: Mounts,
+        environ: Mapping[str, str],
+    ) -> _Turn:
+        mount, workers = mounts.of(section.destination), self._workers
+        file = OutputFile(
+            section, workers=workers, mount=mount, deadline_s=deadline_s, environ=environ
+        )
+        notifier = notifier_for(
+            section, workers=workers, mounts=mounts, rng=self._rng, environ=environ
+        )
+        output = Output(section.label, source, file, environ=environ, notifier=notifier)
+        return _Turn(output, mount, self._start)
+
+    async def run(self) -> NoReturn:
+        """Keep the outputs up to date. Never returns; raises only for a bug."""
+        self._store.subscribe(self._changed)
+        for turn in self._turns:
+            self._depend(turn, frozenset(), turn.output.used)
+            self._wake(turn)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._files.run(), name="watch template files")
+            for mount, schedule in self._schedules.items():
+                group.create_task(schedule.run(), name=f"outputs on {mount}")
+            await self._crashed.wait()
+            assert self._bug is not None
+            raise self._bug
+        raise AssertionError  # nothing in the group returns
+
+    def failures(self) -> list[tuple[Output, AgentError]]:
+        """Return every output that is failing, with its error."""
+        return [(output, output.error) for output in self.outputs if output.error is not None]
+
+    async def close(self, *, deadline_s: float) -> None:
+        """Let running publishes and notifications end within *deadline_s* seconds; start no other.
+
+        For after `run` has been cancelled. What does not end in time is given up: its temporary
+        file is removed, and a thread that hangs in the kernel is left behind.
+        """
+        ends_at = now() + deadline_s
+        self._closing = True
+        await self._files.close()
+        await self._nursery.close(grace_s=deadline_s)
+        rest_s = max(ends_at - now(), 0.0)
+        notifiers = [output.notifier for output in self.outputs if output.notifier is not None]
+        await asyncio.gather(*(notifier.close(grace_s=rest_s) for notifier in notifiers))
+        await self._workers.close(grace_s=CLEAN_UP_S)
+
+    def _changed(self, dependency: Dependency) -> None:
+        for turn in self._users.get(dependency, ()):
+            self._wake(turn)
+
+    def _wake(self, turn: _Turn) -> None:
+        turn.dirty = True
+        self._schedules[turn.mount].wake(turn)
+
+    def _start(self, turn: _Turn) -> asyncio.Future[float]:
+        return self._nursery.start(turn.name, self._serve(turn))
+
+    async def _serve(self, turn: _Turn) -> float:
+        """Do what is due for one output and return when to look at it again."""
+        if self._closing:
+            return math.inf
+        if turn.dirty or now() >= turn.retry_at:
+            await self._refresh(turn)
+            turn.retry_at = self._retry_at(turn.output)
+        elif not await turn.output.repair():
+            turn.retry_at = self._retry_at(turn.output)
+        # A little early, and never in step: thousands of files are not looked at in one burst.
+        repair_at = now() + self._repair_interval_s * self._rng.uniform(0.8, 1.0)
+        return min(turn.retry_at, repair_at)
+
+    def _retry_at(self, output: Output) -> float:
+        if output.error is None or not output.error.retryable:
+            return math.inf  # the same data would give the same result
+        return now() + RETRY.delay(output.failures - 1, self._rng)
+
+    async def _refresh(self, turn: _Turn) -> None:
+        output = turn.output
+        async with self._one_render:
+            # Everybody else gets the event loop between two renders.
+            await asyncio.sleep(0)
+            turn.dirty = False  # a change from here on needs another render
+            before = output.used
+            rendering = output.render(self._store.snapshot, self._files.text)
+        self._depend(turn, before, output.used)
+        if rendering is not None and await output.publish(rendering):
+            self._on_published(output, rendering.snapshots)
+            self._unsettled.discard(output)
+            if not self._unsettled:
+                self.settled.release()
+        RENDERS.labels(output.label, output.outcome.value).inc()
+
+    def _depend(
+        self, turn: _Turn, before: frozenset[Dependency], used: frozenset[Dependency]
+    ) -> None:
+        for dependency in before - used:
+            self._users[dependency].discard(turn)
+        for dependency in used - before:
+            self._users[dependency].add(turn)
+        new = used - self._required
+        if new:
+            self._required |= new
+            self._store.require([each for each in new if isinstance(each, SecretRequest)])
+            self._files.require([each for each in new if isinstance(each, FileRequest)])
+
+    def _crash(self, _task: str, error: BaseException) -> None:
+        self._bug = self._bug or error
+        self._crashed.set()

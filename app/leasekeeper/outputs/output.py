@@ -1,0 +1,223 @@
+"""One destination: render, publish, repair and tell, with an outcome of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leasekeeper.errors import AgentError, OutputError, TemplateRenderError, ValidationFailed
+from leasekeeper.outputs.notify import Notifier
+from leasekeeper.outputs.output_file import OutputFile
+from leasekeeper.runtime.clock import now
+from leasekeeper.secrets.request import SecretRequest
+from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.telemetry.events import log
+from leasekeeper.telemetry.trouble import Trouble
+from leasekeeper.templates.source import Dependency, FileRequest, RenderContext, Source
+
+_DIGEST_KEY = secrets.token_bytes(16)  # an unkeyed digest would betray a short secret
+
+
+class Outcome(StrEnum):
+    """How the last attempt at an output ended."""
+
+    WAITING = "waiting"
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """New content and the snapshots that it was made from."""
+
+    content: bytes = field(repr=False)
+    snapshots: tuple[Snapshot, ...]
+
+
+class Output:
+    """One file of the application, made from one source, and what is known of it.
+
+    `render` does not block; `publish` and `repair` wait for worker threads. None of them raises
+    for what a template, a secret or a file system can do wrong: that is in `outcome` and `error`.
+    One of them at a time, please. The attributes are for reading, and none holds a secret.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        source: Source,
+        file: OutputFile,
+        *,
+        environ: Mapping[str, str],
+        notifier: Notifier | None = None,
+    ) -> None:
+        self.label = label
+        self.outcome = Outcome.WAITING
+        self.settled = False
+        """Whether its content has been in place once."""
+        self.generation = 0
+        """Counts the contents that this process has seen in place; repairs do not count."""
+        self.published_at: float | None = None
+        """Loop time, in seconds, of the last new content."""
+        self.published_snapshots: tuple[Snapshot, ...] = ()
+        """What the content in place was made from."""
+        self.digest = ""
+        """Tells contents apart within this process, and nothing else."""
+        self.size_bytes = 0
+        self.error: AgentError | None = None
+        """Why the last attempt failed; None when it did not."""
+        self.failures = 0
+        """Failed attempts since the last good one."""
+        self.used: frozenset[Dependency] = frozenset()
+        """What the last render asked for."""
+        self.missing: frozenset[Dependency] = frozenset()
+        """What the last render asked for in vain."""
+        self.notifier = notifier
+        self._source = source
+        self._file = file
+        self._environ = environ
+        self._render_trouble = Trouble("template.render", output=label)
+        self._publish_trouble = Trouble("file.publish", output=label)
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """The names of what is missing, sorted."""
+        return tuple(sorted(dependency.name for dependency in self.missing))
+
+    @property
+    def missing_requests(self) -> frozenset[SecretRequest]:
+        """The secrets among what is missing."""
+        return frozenset(each for each in self.missing if isinstance(each, SecretRequest))
+
+    @property
+    def notify_state(self) -> str | None:
+        """How telling the application stands, or None when nobody is to be told."""
+        return None if self.notifier is None else self.notifier.state.value
+
+    def render(
+        self,
+        snapshot_of: Callable[[SecretRequest], Snapshot | None],
+        text_of: Callable[[FileRequest], str | None],
+    ) -> Rendering | None:
+        """Return new content, or None when something is missing or the template fails."""
+        snapshots: dict[SecretRequest, Snapshot] = {}
+        asked: set[Dependency] = set()
+
+        def secret(request: SecretRequest) -> Snapshot | None:
+            asked.add(request)
+            snapshot = snapshot_of(request)
+            if snapshot is not None:
+                snapshots[request] = snapshot
+            return snapshot
+
+        def file(request: FileRequest) -> str | None:
+            asked.add(request)
+            return text_of(request)
+
+        context = RenderContext(secret=secret, file=file, environ=self._environ)
+        try:
+            content, missing = self._render(context)
+        except AgentError as error:
+            # Whatever could lead to another result is still worth a render.
+            self.used |= asked
+            self._failed(error, self._render_trouble)
+            return None
+        self.used = frozenset(asked)
+        self._render_trouble.recovered()
+        self._note_missing(missing)
+        if content is None:
+            return None
+        return Rendering(content=content, snapshots=tuple(snapshots.values()))
+
+    def _render(self, context: RenderContext) -> tuple[bytes | None, frozenset[Dependency]]:
+        try:
+            rendered = self._source.render(context)
+            text = rendered.text
+            # Surrogates are how bytes that are not UTF-8 travel through files and environment.
+            content = None if text is None else text.encode("utf-8", "surrogateescape")
+        except AgentError:
+            raise
+        except UnicodeEncodeError:
+            msg = f"the content of {self.label} has half of a surrogate pair"
+            raise ValidationFailed(msg) from None
+        except Exception as error:  # noqa: BLE001 - the other outputs go on
+            raise self._unexpected(error) from None
+        return content, rendered.missing
+
+    def _unexpected(self, error: Exception) -> TemplateRenderError:
+        # Neither its text nor its traceback: both may quote a value.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.filename}:{frame.lineno}"
+        log.error("template.crashed", output=self.label, error=type(error).__name__, at=place)
+        message = f"rendering {self.label} ended in an unexpected {type(error).__name__}"
+        return TemplateRenderError(message, hint="this is a bug in Leasekeeper; please report it")
+
+    def _note_missing(self, missing: frozenset[Dependency]) -> None:
+        news = missing != self.missing
+        self.missing = missing
+        if not missing:
+            return
+        self.outcome = Outcome.WAITING
+        self.error, self.failures = None, 0
+        if news:
+            log.info("output.waiting", output=self.label, waiting_for=self.waiting_for)
+
+    async def publish(self, rendering: Rendering) -> bool:
+        """Put the content into place; return whether it is there now."""
+        content = rendering.content
+        changed = not self._file.holds(content)
+        try:
+            news = await self._file.put(content)
+        except OutputError as error:
+            self._failed(error, self._publish_trouble)
+            return False
+        self.settled = True
+        self.published_snapshots = rendering.snapshots
+        self.error, self.failures = None, 0
+        self._publish_trouble.recovered()
+        if changed:
+            self.generation += 1
+            self.size_bytes = len(content)
+            self.digest = hashlib.blake2b(content, key=_DIGEST_KEY, digest_size=8).hexdigest()
+        if news:
+            self._announce()
+        else:
+            self.outcome = Outcome.UNCHANGED
+            log.debug("file.unchanged", output=self.label, generation=self.generation)
+        return True
+
+    def _announce(self) -> None:
+        self.outcome = Outcome.PUBLISHED
+        self.published_at = now()
+        log.info(
+            "file.published",
+            output=self.label,
+            generation=self.generation,
+            bytes=self.size_bytes,
+        )
+        if self.notifier is not None:
+            self.notifier.published()
+
+    async def repair(self) -> bool:
+        """Put the last good content back if the file is not as it was left.
+
+        Returns whether it is in order now. A file in order says nothing about newer content that
+        could not be published, so it does not end a failure.
+        """
+        try:
+            await self._file.repair()
+        except OutputError as error:
+            self._failed(error, self._publish_trouble)
+            return False
+        return True
+
+    def _failed(self, error: AgentError, trouble: Trouble) -> None:
+        self.error = error
+        self.failures += 1
+        self.outcome = Outcome.FAILED
+        trouble.failed(error)

@@ -1,0 +1,291 @@
+"""Putting content at a path so that a reader sees the old file or the new one, never less.
+
+Everything here blocks and is meant for `FileWorkers`. What a reader sees changes at one point, the
+rename. Whatever fails before it leaves the old file as it was and no temporary file behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from leasekeeper.errors import PublishError
+from leasekeeper.outputs import directory
+from leasekeeper.outputs.file_errors import OWNER_HINT, publish_error, translated
+from leasekeeper.outputs.target import Target
+
+T = TypeVar("T")
+
+TRANSIENT = frozenset({errno.ESTALE, errno.EINTR, errno.EAGAIN})
+"""Errors of network file systems that looking the directory up again often cures."""
+RETRY_PAUSES_S = (0.02, 0.1, 0.5)
+"""Pauses before the second and later tries; together well below any publish deadline."""
+_CHUNK_BYTES = 1 << 20
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT, errno.ENXIO})
+_NO_FD = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What `stat` says of a file; while it stays the same, so has the content."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int  # which nobody can set back
+    mode: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Fingerprint:
+        """Return the fingerprint in *status*."""
+        return cls(
+            device=status.st_dev,
+            inode=status.st_ino,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            ctime_ns=status.st_ctime_ns,
+            mode=status.st_mode,
+            uid=status.st_uid,
+            gid=status.st_gid,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedFile:
+    """The file at the destination, known to hold the content that was asked for.
+
+    *rewritten* when this attempt replaced it, *mended* when it only put mode or owner right.
+    *forced* when the file system keeps another mode or owner than the one it was told.
+    """
+
+    fingerprint: Fingerprint
+    rewritten: bool = False
+    mended: bool = False
+    forced: bool = False
+
+
+def is_as_published(path: str, fingerprint: Fingerprint | None) -> bool:
+    """Whether the file at *path* is the one with *fingerprint*, by one `lstat`."""
+    with translated(path, "looking at"):
+        try:
+            return Fingerprint.of(os.lstat(path)) == fingerprint
+        except FileNotFoundError:
+            return False
+
+
+class Publication:
+    """One attempt to put *content* at *target*: `stage`, then `commit`; `discard` ends it early.
+
+    These three are called from worker threads, one at a time. `revoke` may be called at any time
+    from anywhere: after it nothing is renamed, so an attempt that was given up while it hung
+    cannot surprise anybody later. (A rename that hangs in the kernel is past recall. Whoever gives
+    up lets it end before starting anew, which is what a strand of `FileWorkers` is for.)
+
+    :raises PublishError: from `stage` and `commit`, when the file system refuses. The temporary
+        file is gone then, and the old file untouched unless the rename itself had succeeded.
+    """
+
+    def __init__(self, target: Target, content: bytes) -> None:
+        self._target = target
+        self._content = content
+        self._revoked = threading.Event()
+        self._begun = self._renaming = self._renamed = False
+        self._uid = self._gid = -1
+        self._directory = self._file = _NO_FD
+        self._temp = ""
+
+    @property
+    def temp_path(self) -> str:
+        """Path of the staged file: complete, mode 0600, ours."""
+        return os.path.join(self._target.directory, self._temp)
+
+    @property
+    def begun(self) -> bool:
+        """After `revoke`: False means that there is nothing to discard, now and later."""
+        return self._begun
+
+    @property
+    def in_doubt(self) -> bool:
+        """After `revoke`: whether the new file may be in place, or may still get there."""
+        return self._renaming
+
+    def revoke(self) -> None:
+        """Give the attempt up; a commit that has not yet renamed will not."""
+        self._revoked.set()
+
+    def stage(self) -> PublishedFile | None:
+        """Write a temporary file beside the destination.
+
+        Returns the file at the destination instead when that holds the content already; wrong
+        mode or owner are put right in place.
+        """
+        return self._persistently(self._stage)
+
+    def commit(self) -> PublishedFile:
+        """Give the staged file its mode and owner, make it durable and rename it into place."""
+        return self._persistently(self._commit)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if there is one."""
+        if self._temp:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temp, dir_fd=self._directory)
+        self._temp = ""
+        self._file = _close(self._file)
+        self._directory = _close(self._directory)
+
+    def _persistently(self, step: Callable[[], T]) -> T:
+        with translated(self._target.path, "writing"):
+            for pause_s in RETRY_PAUSES_S:
+                try:
+                    return self._cleanly(step)
+                except OSError as error:
+                    if error.errno not in TRANSIENT:
+                        raise
+                self._revoked.wait(pause_s)
+            return self._cleanly(step)
+
+    def _cleanly(self, step: Callable[[], T]) -> T:
+        try:
+            return step()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _stage(self) -> PublishedFile | None:
+        self._begun = True
+        self._uid, self._gid = self._target.owner_ids()
+        self._directory = directory.open_directory(self._target)
+        if (found := self._already_there()) is not None:
+            self.discard()
+            return found
+        self._temp, self._file = directory.create_temp(self._target.name, self._directory)
+        rest = memoryview(self._content)
+        while rest:
+            self._check_revoked()
+            rest = rest[os.write(self._file, rest[:_CHUNK_BYTES]) :]
+        self._check_revoked()
+        return None
+
+    def _commit(self) -> PublishedFile:
+        # After a transient failure the attempt starts over, staging included.
+        if not self._temp and (found := self._stage()) is not None:
+            return found
+        self._dress_temp()
+        os.fsync(self._file)  # where NFS tells of a full volume
+        self._renaming = True  # first this, then the check: what `in_doubt` says must hold
+        self._check_revoked()
+        fd = self._directory
+        os.rename(self._temp, self._target.name, src_dir_fd=fd, dst_dir_fd=fd)
+        self._temp, self._renamed = "", True
+        directory.sync_directory(fd)
+        return self._seen_by_readers()
+
+    def _dress_temp(self) -> None:
+        try:
+            self._dress(self._file)
+        except PermissionError as error:
+            doing, number = "setting mode and owner of the new", error.errno or errno.EPERM
+            raise publish_error(self._target.path, doing, number, hint=OWNER_HINT) from error
+
+    def _seen_by_readers(self) -> PublishedFile:
+        ours = os.fstat(self._file)
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(self._target.path)
+            if (ours.st_dev, ours.st_ino) == (status.st_dev, status.st_ino):
+                self.discard()
+                return self._published(status)
+        # The directory was swapped under us, or somebody has replaced the file already.
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    def _check_revoked(self) -> None:
+        if self._revoked.is_set():
+            path = self._target.path
+            raise PublishError(f"writing {path} was given up", path=path)
+
+    def _already_there(self) -> PublishedFile | None:
+        status = directory.lstat(self._target.name, self._directory)
+        if status is None:
+            return None
+        directory.check_replaceable(status)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != len(self._content):
+            return None
+        try:
+            fd = os.open(self._target.name, _READ_FLAGS, dir_fd=self._directory)
+        except OSError as error:
+            if error.errno in _UNREADABLE:
+                return None  # what cannot be read can still be replaced
+            raise
+        try:
+            return self._compare(fd)
+        finally:
+            os.close(fd)
+
+    def _compare(self, fd: int) -> PublishedFile | None:
+        if not _holds(fd, self._content):
+            return None
+        try:
+            mended = self._dress(fd)
+        except PermissionError:
+            return None  # somebody else's file: replace it by one of ours
+        return self._published(os.fstat(fd), mended=mended)
+
+    def _dress(self, fd: int) -> bool:
+        """Set mode and owner where they differ; return whether anything did."""
+        status = os.fstat(fd)
+        if not self._differs(status):
+            return False
+        # Group, mode, owner: at no moment may a wrong group or user read, and CAP_CHOWN is enough,
+        # while the mode of a file that was given away first could not be changed any more.
+        if self._gid not in (-1, status.st_gid):
+            os.fchown(fd, -1, self._gid)
+        os.fchmod(fd, self._target.mode)
+        if self._uid not in (-1, status.st_uid):
+            os.fchown(fd, self._uid, -1)
+        return True
+
+    def _differs(self, status: os.stat_result) -> bool:
+        return (
+            stat.S_IMODE(status.st_mode) != self._target.mode
+            or self._uid not in (-1, status.st_uid)
+            or self._gid not in (-1, status.st_gid)
+        )
+
+    def _published(self, status: os.stat_result, *, mended: bool = False) -> PublishedFile:
+        forced = self._differs(status)
+        return PublishedFile(
+            fingerprint=Fingerprint.of(status),
+            rewritten=self._renamed,
+            mended=mended and not forced,
+            forced=forced,
+        )
+
+
+def _holds(fd: int, content: bytes) -> bool:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != len(content):
+        return False
+    rest = memoryview(content)
+    while rest:
+        chunk = os.read(fd, min(len(rest), _CHUNK_BYTES))
+        if not chunk or chunk != rest[: len(chunk)]:
+            return False
+        rest = rest[len(chunk) :]
+    return True
+
+
+def _close(fd: int) -> int:
+    if fd != _NO_FD:
+        with contextlib.suppress(OSError):  # fsync has told already what close could tell
+            os.close(fd)
+    return _NO_FD

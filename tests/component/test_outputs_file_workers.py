@@ -1,0 +1,224 @@
+"""Threads for blocking calls: who waits for whom, and what a stuck call costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import pytest
+
+from leasekeeper.outputs.file_workers import THREADS_PER_MOUNT, FileWorkers
+
+T = TypeVar("T")
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("files ")]
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[FileWorkers]:
+    subject = FileWorkers()
+    yield subject
+    await subject.close(grace_s=5)
+    assert threads() == []
+
+
+class Stuck:
+    """A call that hangs until it is released."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.release = threading.Event()
+
+    def __call__(self) -> str:
+        self.entered.set()
+        self.release.wait()
+        return "late"
+
+
+async def entered(stuck: Stuck) -> None:
+    while not stuck.entered.is_set():
+        await asyncio.sleep(0)
+
+
+async def time_out(workers: FileWorkers, mount: str, call: Callable[[], T], strand: str) -> None:
+    with pytest.raises(TimeoutError):
+        await workers.run(mount, call, deadline_s=0.02, strand=strand)
+
+
+async def test_a_result_and_an_error_come_back(workers: FileWorkers) -> None:
+    assert await workers.run("/", int, "42", deadline_s=5) == 42
+    with pytest.raises(ValueError, match="invalid literal"):
+        await workers.run("/", int, "x", deadline_s=5)
+
+
+async def test_there_is_no_thread_before_the_first_job_and_none_after_closing() -> None:
+    subject = FileWorkers()
+    assert threads() == []
+
+    await subject.run("/", int, deadline_s=5)
+    assert len(threads()) == 1
+    await subject.run("/", int, deadline_s=5)
+    assert len(threads()) == 1
+
+    await subject.close()
+    assert threads() == []
+
+
+async def test_closing_waits_for_running_jobs_and_refuses_new_ones() -> None:
+    subject, stuck, done = FileWorkers(), Stuck(), threading.Event()
+    subject.submit("/", stuck, strand="a")
+    subject.submit("/", done.set, strand="a")
+    await entered(stuck)
+    asyncio.get_running_loop().call_later(0.01, stuck.release.set)
+
+    await subject.close(grace_s=5)
+
+    assert done.is_set()
+    assert threads() == []
+    subject.submit("/", pytest.fail)
+    with pytest.raises(RuntimeError, match="closed"):
+        await subject.run("/", int, deadline_s=1)
+
+
+async def test_closing_leaves_a_stuck_thread_behind_and_it_is_a_daemon() -> None:
+    subject, stuck = FileWorkers(), Stuck()
+    await subject.run("/", int, deadline_s=5)
+    subject.submit("/nfs", stuck)
+    await entered(stuck)
+
+    await subject.close(grace_s=0.01)
+
+    left = [t for t in threading.enumerate() if t.name.startswith("files ")]
+    assert [t.name for t in left] == ["files /nfs 0"]
+    assert left[0].daemon
+    stuck.release.set()
+    await asyncio.to_thread(left[0].join)
+
+
+async def test_a_stuck_call_is_given_up_at_its_deadline_and_its_result_dropped(
+    workers: FileWorkers,
+) -> None:
+    stuck = Stuck()
+
+    await time_out(workers, "/", stuck, "a")
+    stuck.release.set()
+
+    assert await workers.run("/", int, deadline_s=5, strand="a") == 0
+
+
+async def test_a_strand_never_runs_two_jobs_at_a_time(workers: FileWorkers) -> None:
+    stuck, started = Stuck(), threading.Event()
+    await time_out(workers, "/", stuck, "a")
+
+    await time_out(workers, "/", started.set, "a")
+    await time_out(workers, "/", started.set, "a")
+    stuck.release.set()
+    await workers._pools["/"].drained.wait()
+
+    # Their callers had gone before their turn came.
+    assert not started.is_set()
+
+
+async def test_jobs_of_a_strand_run_in_their_order(workers: FileWorkers) -> None:
+    order: list[int] = []
+    stuck = Stuck()
+    workers.submit("/", stuck, strand="a")
+    for number in range(50):
+        workers.submit("/", order.append, number, strand="a")
+    stuck.release.set()
+    await workers.run("/", int, deadline_s=5, strand="a")
+
+    assert order == list(range(50))
+
+
+async def test_a_stuck_strand_holds_up_neither_other_strands_nor_other_mounts(
+    workers: FileWorkers,
+) -> None:
+    stuck = Stuck()
+    workers.submit("/nfs", stuck, strand="a")
+    workers.submit("/nfs", int, strand="a")
+
+    assert await workers.run("/nfs", int, "1", deadline_s=5, strand="b") == 1
+    assert await workers.run("/", int, "2", deadline_s=5, strand="a2") == 2
+    stuck.release.set()
+
+
+async def test_a_hung_mount_holds_up_itself_alone_and_comes_back(workers: FileWorkers) -> None:
+    calls = [Stuck() for _ in range(THREADS_PER_MOUNT)]
+    for number, stuck in enumerate(calls):
+        workers.submit("/nfs", stuck, strand=number)
+
+    await time_out(workers, "/nfs", int, "other")
+    assert await workers.run("/", int, "1", deadline_s=5) == 1
+    assert len(threads()) == THREADS_PER_MOUNT + 1
+
+    for stuck in calls:
+        stuck.release.set()
+    assert await workers.run("/nfs", int, "2", deadline_s=5) == 2
+
+
+async def test_what_nobody_waits_for_any_more_is_forgotten_while_a_mount_hangs(
+    workers: FileWorkers,
+) -> None:
+    """A file of 20 MB that is tried again every minute must not pile up for the whole outage."""
+
+    class Content:
+        def read(self) -> None:
+            pytest.fail("it was given up before it could start")
+
+    calls = [Stuck() for _ in range(THREADS_PER_MOUNT)]
+    for number, stuck in enumerate(calls):
+        workers.submit("/nfs", stuck, strand=number)
+    contents: list[weakref.ref[Content]] = []
+    for _ in range(5):
+        content = Content()
+        contents.append(weakref.ref(content))
+        await time_out(workers, "/nfs", content.read, "x")
+        del content
+
+    await time_out(workers, "/nfs", int, "y")
+    gc.collect()
+    assert [ref() for ref in contents] == [None] * 5
+    for stuck in calls:
+        stuck.release.set()
+
+
+async def test_an_idle_thread_keeps_nothing_of_its_last_job(workers: FileWorkers) -> None:
+    class Secret:
+        def use(self) -> str:
+            return "used"
+
+    secret = Secret()
+    gone = weakref.ref(secret)
+    assert await workers.run("/", secret.use, deadline_s=5) == "used"
+    del secret
+    await workers.run("/other", int, deadline_s=5)
+    for _ in range(1000):
+        if gone() is None:
+            break
+        await asyncio.sleep(0.001)
+
+    assert gone() is None
+
+
+async def test_a_cancelled_caller_does_not_start_its_job(workers: FileWorkers) -> None:
+    stuck, started = Stuck(), threading.Event()
+    workers.submit("/", stuck, strand="a")
+    job = workers.run("/", started.set, deadline_s=None, strand="a")
+    task = asyncio.get_running_loop().create_task(job)
+    await entered(stuck)
+
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    stuck.release.set()
+    await workers.run("/", int, deadline_s=5, strand="a")
+
+    assert not started.is_set()
