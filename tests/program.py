@@ -19,6 +19,11 @@ import aiohttp
 from leasekeeper.devstack.processes import free_port
 
 
+def inherited() -> dict[str, str]:
+    """Return what a process needs of our own environment to find Python and the package."""
+    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+
+
 class Leasekeeper:
     """One process. ``async with`` starts it and makes sure that it has ended."""
 
@@ -32,7 +37,7 @@ class Leasekeeper:
         self.arguments = arguments or ("run",)
         self.port = free_port()
         self.env = {
-            "PATH": os.environ["PATH"],
+            **inherited(),
             "LEASEKEEPER_WEB__LISTEN": f"127.0.0.1:{self.port}",
             **({} if config is None else {"LEASEKEEPER_CONFIG": config}),
             **(env or {}),
@@ -92,6 +97,12 @@ class Leasekeeper:
     def text(self) -> str:
         """Everything it has written."""
         return "".join(self.lines) + self.stderr
+
+    @property
+    def said(self) -> str:
+        """Everything it has told people, without JSON's escapes."""
+        values = [str(value) for event in self.events() for value in event.values()]
+        return "\n".join([*values, self.stderr])
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return its log events so far, all or those called *name*."""

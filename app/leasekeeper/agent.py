@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from leasekeeper import __version__
 from leasekeeper.errors import (
@@ -76,7 +77,7 @@ def _source_of(output: OutputSection) -> Source:
         from leasekeeper.templates.formats import FormatSource
 
         return FormatSource(output.secret, output.format)
-    from leasekeeper.templates.functions import functions
+    from leasekeeper.templates.functions.library import library
     from leasekeeper.templates.template import Template
 
     text, name = output.template, output.label
@@ -89,7 +90,7 @@ def _source_of(output: OutputSection) -> Source:
         name=name,
         left=output.left_delimiter,
         right=output.right_delimiter,
-        functions=functions(),
+        functions=library(),
         error_on_missing_key=output.error_on_missing_key,
     )
 
@@ -146,6 +147,7 @@ class Agent:
             auth=settings.auth.method,
             outputs=[output.label for output in settings.outputs],
         )
+        _warn_if_exposed(settings)
         parts = self._build(sources)
         try:
             await self._serve(parts)
@@ -256,6 +258,16 @@ class Agent:
             await parts.tokens.revoke()
         except VaultError as error:
             log.warning("token.revocation_failed", error=error.message)
+
+
+def _warn_if_exposed(settings: Settings) -> None:
+    vault = settings.vault
+    host = urlsplit(vault.address).hostname or ""
+    local = host in ("localhost", "::1") or host.startswith("127.")
+    if vault.address.startswith("http:") and not local:
+        log.warning("vault.not_protected", because="plain HTTP: the token travels in the clear")
+    elif vault.tls_skip_verify:
+        log.warning("vault.not_protected", because="tls_skip_verify: anybody can pose as Vault")
 
 
 def _all_of(problems: list[AgentError]) -> AgentError:
