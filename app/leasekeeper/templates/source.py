@@ -30,12 +30,26 @@ class RenderContext:
     """Everything a render may look at. Rendering never asks Vault and never blocks.
 
     *secret* returns the newest snapshot of a request, or None while there is none. *file* returns
-    a watched file's content, or None while it has not been read.
+    a watched file's content, or None while it has not been read. *program* runs a program, given
+    as a list, and returns what it prints; it blocks, so only who renders in a worker thread may
+    offer it. None forbids templates to run programs.
     """
 
     secret: Callable[[SecretRequest], Snapshot | None]
     file: Callable[[FileRequest], str | None] = field(default=lambda _request: None)
     environ: Mapping[str, str] = field(default_factory=dict)
+    program: Callable[[tuple[str, ...]], str] | None = None
+
+
+class Effect(Protocol):
+    """Something that a template wants done besides its text, such as writing another file."""
+
+    def apply(self) -> None:
+        """Do it. This blocks: call it in a worker thread.
+
+        :raises PublishError: if the file system refuses.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +58,14 @@ class Rendered:
 
     *text* is None while anything in *missing* is unresolved: a paused render has no text at all,
     so a half-resolved one can never be published. *used* holds every dependency that was asked
-    for, the missing ones included.
+    for, the missing ones included. *effects* are to be applied, in order, before the text is
+    published; a paused render has none.
     """
 
     text: str | None = field(repr=False)
     used: frozenset[Dependency]
     missing: frozenset[Dependency]
+    effects: tuple[Effect, ...] = ()
 
 
 class Source(Protocol):
