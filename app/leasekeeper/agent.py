@@ -90,7 +90,9 @@ def _source_of(output: OutputSection) -> Source:
         name=name,
         left=output.left_delimiter,
         right=output.right_delimiter,
-        functions=library(),
+        functions=library(
+            denylist=output.function_denylist, sandbox_path=output.sandbox_path or ""
+        ),
         error_on_missing_key=output.error_on_missing_key,
     )
 

@@ -17,7 +17,14 @@ from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.trouble import Trouble
-from leasekeeper.templates.source import Dependency, FileRequest, RenderContext, Source
+from leasekeeper.templates.source import (
+    Dependency,
+    Effect,
+    FileRequest,
+    RenderContext,
+    Rendered,
+    Source,
+)
 
 _DIGEST_KEY = secrets.token_bytes(16)  # an unkeyed digest would betray a short secret
 
@@ -37,6 +44,7 @@ class Rendering:
 
     content: bytes = field(repr=False)
     snapshots: tuple[Snapshot, ...]
+    effects: tuple[Effect, ...] = ()
 
 
 class Output:
@@ -121,7 +129,7 @@ class Output:
 
         context = RenderContext(secret=secret, file=file, environ=self._environ)
         try:
-            content, missing = self._render(context)
+            content, rendered = self._render(context)
         except AgentError as error:
             # Whatever could lead to another result is still worth a render.
             self.used |= asked
@@ -129,12 +137,14 @@ class Output:
             return None
         self.used = frozenset(asked)
         self._render_trouble.recovered()
-        self._note_missing(missing)
+        self._note_missing(rendered.missing)
         if content is None:
             return None
-        return Rendering(content=content, snapshots=tuple(snapshots.values()))
+        return Rendering(
+            content=content, snapshots=tuple(snapshots.values()), effects=rendered.effects
+        )
 
-    def _render(self, context: RenderContext) -> tuple[bytes | None, frozenset[Dependency]]:
+    def _render(self, context: RenderContext) -> tuple[bytes | None, Rendered]:
         try:
             rendered = self._source.render(context)
             text = rendered.text
@@ -147,7 +157,7 @@ class Output:
             raise ValidationFailed(msg) from None
         except Exception as error:  # noqa: BLE001 - the other outputs go on
             raise self._unexpected(error) from None
-        return content, rendered.missing
+        return content, rendered
 
     def _unexpected(self, error: Exception) -> TemplateRenderError:
         # Neither its text nor its traceback: both may quote a value.
@@ -172,6 +182,7 @@ class Output:
         content = rendering.content
         changed = not self._file.holds(content)
         try:
+            await self._file.apply(rendering.effects)
             news = await self._file.put(content)
         except OutputError as error:
             self._failed(error, self._publish_trouble)

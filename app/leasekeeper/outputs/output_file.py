@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from leasekeeper.errors import ValidationFailed
@@ -16,6 +16,7 @@ from leasekeeper.outputs.target import Target
 from leasekeeper.outputs.validate import check_command, check_format
 from leasekeeper.settings.model import OutputSection
 from leasekeeper.telemetry.events import log
+from leasekeeper.templates.source import Effect
 
 _VALIDATION_POOL = "validation"  # not the name of a mount, which starts with a slash
 
@@ -63,6 +64,20 @@ class OutputFile:
         self._content = content
         self._note(file, restored=file.rewritten and not news)
         return news
+
+    async def apply(self, effects: Sequence[Effect]) -> None:
+        """Do what the template wants done besides its text, in order.
+
+        :raises OutputError: if the file system refuses or hangs.
+        """
+        path = self._target.path
+        for effect in effects:
+            try:
+                await self._workers.run(
+                    self._mount, effect.apply, deadline_s=self._deadline_s, strand=path
+                )
+            except TimeoutError:
+                raise publish_error(path, "writing beside", errno.ETIMEDOUT) from None
 
     async def repair(self) -> None:
         """Put the last content back if the file is not as it was left.

@@ -1,0 +1,30 @@
+"""Comparing and copying values all the way down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leasekeeper.templates.golang.values import GoChannel, GoStruct, kind, type_name
+
+
+def deep_equal(a: Any, b: Any) -> bool:
+    """Whether two values have the same type and, all the way down, the same content."""
+    if type_name(a) != type_name(b):
+        return False
+    kind_of = kind(a)
+    if kind_of == "slice":
+        return len(a) == len(b) and all(map(deep_equal, a, b))
+    if kind_of == "map":
+        return a.keys() == b.keys() and all(deep_equal(a[key], b[key]) for key in a)
+    if isinstance(a, GoStruct) and a.go_fields:
+        return all(deep_equal(getattr(a, name), getattr(b, name)) for name in a.go_fields)
+    return a is b if isinstance(a, GoChannel) else bool(a == b)
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of the lists and maps in *value*; everything else cannot change."""
+    if isinstance(value, dict):
+        return type(value)((key, copied(member)) for key, member in value.items())
+    if isinstance(value, list):
+        return type(value)(map(copied, value))
+    return value

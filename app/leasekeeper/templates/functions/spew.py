@@ -1,0 +1,123 @@
+"""spew_sdump, spew_sprintf: values with their types, for whoever debugs a template (go-spew)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from leasekeeper.templates.functions.documents import is_nil
+from leasekeeper.templates.golang.functions import ANY, FunctionTable
+from leasekeeper.templates.golang.numbers import format_float
+from leasekeeper.templates.golang.ordering import sorted_keys
+from leasekeeper.templates.golang.printf import sprintf
+from leasekeeper.templates.golang.printing import sprint
+from leasekeeper.templates.golang.quoting import quote
+from leasekeeper.templates.golang.values import (
+    GoStruct,
+    NilPointer,
+    byte_length,
+    element_type,
+    is_float,
+    kind,
+    type_name,
+)
+
+functions = FunctionTable()
+
+_NIL = "(interface {}) <nil>"
+
+
+@functions.add("spew_sdump", "...interface {}")
+def spew_sdump(*values: Any) -> str:
+    """Return *values* over many lines, each with its type."""
+    return "".join(f"{_dump(value, 0)}\n" for value in values)
+
+
+def _dump(value: Any, depth: int) -> str:
+    if value is None:
+        return _NIL
+    if type(value) is NilPointer:
+        return f"({value.go_type})(<nil>)"
+    if getattr(value, "go_pointer", False):
+        # Go shows the address as well, which says nothing here.
+        return f"({type_name(value)})({_dump_content(value, depth)})"
+    return f"({type_name(value)}) {_dump_content(value, depth)}"
+
+
+def _dump_content(value: Any, depth: int) -> str:
+    kind_of = kind(value)
+    if isinstance(value, GoStruct):
+        members = [(f"{name}: ", getattr(value, name)) for name in value.go_fields]
+        return _block(members, depth) if members else sprint(value)
+    if kind_of == "slice":
+        size = f"(len={len(value)} cap={len(value)}) " if value else ""
+        return size + _block([("", item) for item in value], depth)
+    if kind_of == "map":
+        size = f"(len={len(value)}) " if value else ""
+        members = [(f"{_dump(key, depth + 1)}: ", value[key]) for key in sorted_keys(value)]
+        return size + _block(members, depth)
+    if kind_of == "string":
+        size = f"(len={byte_length(value)}) " if value else ""
+        return size + (str(value) if type_name(value) == "json.Number" else quote(value))
+    return _scalar(value)
+
+
+def _block(members: list[tuple[str, Any]], depth: int) -> str:
+    indent = " " * (depth + 1)
+    lines = [f"{indent}{label}{_dump(value, depth + 1)}" for label, value in members]
+    body = ",\n".join(lines) + "\n" if lines else ""
+    return f"{{\n{body}{' ' * depth}}}"
+
+
+def _scalar(value: Any) -> str:
+    return format_float(value) if is_float(value) else sprint(value)
+
+
+# %v with any of its flags is spew's own; every other verb is fmt's.
+_VERB = re.compile(r"%([-+# 0]*)(\d*(?:\.\d*)?)(.)", re.DOTALL)
+
+
+@functions.add("spew_sprintf", "string", "...interface {}")
+def spew_sprintf(template: str, *values: Any) -> str:
+    """Return `printf` with ``%v`` and ``%#v`` as spew writes them: ``(int)1``."""
+    shown: list[Any] = []
+
+    def prepared(match: re.Match[str]) -> str:
+        if match[3] == "%":
+            return match[0]
+        at = len(shown)
+        value = values[at] if at < len(values) else None
+        if match[3] != "v" or at >= len(values):
+            shown.append(value)
+            return match[0]
+        shown.append(_compact(value, typed="#" in match[1]))
+        return "%s"
+
+    prepared_template = _VERB.sub(prepared, template)
+    return sprintf(prepared_template, *shown[: len(values)], *values[len(shown) :])
+
+
+def _compact(value: Any, *, typed: bool) -> str:
+    if is_nil(value):
+        return f"({type_name(value) if value else 'interface {}'})<nil>" if typed else "<nil>"
+    star = "*" if getattr(value, "go_pointer", False) else ""
+    prefix = f"({type_name(value)})" if typed else f"<{star}>" * bool(star)
+    kind_of = kind(value)
+    if isinstance(value, GoStruct) and value.go_fields:
+        members = [
+            f"{f'{name}:' if typed else ''}{_compact(getattr(value, name), typed=typed)}"
+            for name in value.go_fields
+        ]
+        return f"{prefix}{{{' '.join(members)}}}"
+    # Elements show their types only where the container does not say them.
+    typed = typed and kind_of in {"slice", "map"} and element_type(value) == ANY
+    if kind_of == "slice":
+        items = [_compact(item, typed=typed) for item in value]
+        return f"{prefix}[{' '.join(items)}]"
+    if kind_of == "map":
+        pairs = [
+            f"{_compact(key, typed=False)}:{_compact(value[key], typed=typed)}"
+            for key in sorted_keys(value)
+        ]
+        return f"{prefix}map[{' '.join(pairs)}]"
+    return prefix + (str(value) if kind_of == "string" else _scalar(value))
