@@ -64,6 +64,26 @@ async def test_kv_1_and_2_lists_and_a_version_are_read_as_vault_agent_does(
     )
 
 
+async def test_a_template_writes_further_files_once_it_is_complete(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    await world.run(
+        world.parts.admin.write("secret/data/kinds/side", data={"key": "k", "crt": "c"})
+    )
+    side = tmp_path / "side"
+    text = (
+        '{{ with secret "secret/kinds/side" }}'
+        f'{{{{ .Data.data.key | writeToFile "{side}" "" "" "0600" }}}}'
+        "{{ .Data.data.crt }}{{ end }}"
+    )
+    await once(world, config(world.parts.settings.role, template(tmp_path / "out", text)))
+
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "c"
+    assert side.read_text(encoding="utf-8") == "k"
+    assert side.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "side"]
+
+
 async def test_a_write_with_parameters_is_done_once_and_its_answer_used(
     world: SharedWorld, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leasekeeper.telemetry.metrics import REGISTRY
+from leasekeeper.templates.functions.library import library
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "app" / "leasekeeper"
@@ -48,9 +49,7 @@ def table(heading: str) -> set[str]:
 def test_every_event_is_documented_and_every_documented_event_exists() -> None:
     files = [path for path in SOURCE.rglob("*.py") if "devstack" not in path.parts]
     logged = {
-        name
-        for path in files
-        for name in events_in(ast.parse(path.read_text(encoding="utf-8")))
+        name for path in files for name in events_in(ast.parse(path.read_text(encoding="utf-8")))
     } - {"library.logged"}
 
     assert table("Events") == logged
@@ -67,3 +66,10 @@ def test_every_metric_is_documented_and_every_documented_metric_exists() -> None
     named = {f"leasekeeper_{name}" for name in gauges} | {"leasekeeper_build_info"}
 
     assert table("Metrics") == counted | named
+
+
+def test_every_function_is_documented() -> None:
+    page = (ROOT / "docs" / "templates.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", page.partition("\n## Functions\n")[2]))
+
+    assert {name for name in library() if not name.startswith("sprig_")} <= named
