@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from leasekeeper.errors import PublishError
+from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.outputs.commands import run_command
-from leasekeeper.outputs.file_workers import FileWorkers
 from leasekeeper.outputs.output_file import OutputFile
 from leasekeeper.outputs.validate import CommandRefused, check_command
 from leasekeeper.settings.model import OutputSection
@@ -160,7 +160,8 @@ async def test_cancelling_kills_the_program(tmp_path: Path) -> None:
     async with asyncio.timeout(20):
         while not started.exists():
             await asyncio.sleep(0.01)
-    (child,) = psutil.Process().children()
+    ours = psutil.Process().children()
+    (child,) = [child for child in ours if str(started) in child.cmdline()]
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

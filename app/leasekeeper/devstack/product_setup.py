@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from leasekeeper.devstack.admin import Admin
+from leasekeeper.devstack.errors import Refused
 from leasekeeper.devstack.postgres import Postgres
 
 DATABASE = "products"
@@ -27,6 +28,8 @@ STATIC_ROLE = "product-static"
 STATIC_USER = "product_static"
 POLICY = "product"
 AUTH_MOUNT = "aws"
+# A new KV v2 mount refuses writes for a moment, on a busy machine for some seconds.
+UPGRADE_DEADLINE_S = 20.0
 
 CREATION = (
     "CREATE ROLE \"{{username}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; "
@@ -200,7 +203,19 @@ class ProductSetup:
         await self._admin.write("kv/product", api_key="v1-api-key", region="eu-central-1")
         await self._admin.enable("mounts", "secret", "kv", options={"version": "2"})
         data = {"api_key": "v2-api-key", "stripe": {"public": "pk", "secret": "sk"}}
-        await self._admin.write("secret/data/product", data=data)
+        async with asyncio.timeout(UPGRADE_DEADLINE_S):
+            while not await self._is_written("secret/data/product", data):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def _is_written(self, path: str, data: Mapping[str, object]) -> bool:
+        """Write to KV v2; False while the new mount is still making itself versioned."""
+        try:
+            await self._admin.write(path, data=data)
+        except Refused as error:
+            if "Upgrading from non-versioned" in str(error):
+                return False
+            raise
+        return True
 
     async def _pki(self) -> None:
         await self._admin.enable("mounts", "pki", "pki", config={"max_lease_ttl": "87600h"})
