@@ -56,6 +56,7 @@ async def test_a_program_that_ends_at_once_is_shown_with_its_last_words(
 ) -> None:
     package = tmp_path / "leasekeeper"
     package.mkdir()
+    (package / "__init__.py").touch()
     (package / "__main__.py").write_text("raise SystemExit('my last words')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     said: list[str] = []
