@@ -19,7 +19,7 @@ from leasekeeper.templates.golang.values import (
     StringMap,
     StringSlice,
 )
-from leasekeeper.templates.source import RenderContext
+from leasekeeper.templates.source import FileRequest, RenderContext
 from leasekeeper.templates.template import Template
 from leasekeeper.vault.response import AuthData, JsonNumber, VaultResponse
 
@@ -98,7 +98,7 @@ def context_of(data: dict[str, Any], **more: Any) -> RenderContext:
     return RenderContext(secret=lambda _request: snapshot)
 
 
-# --- errors and their places --------------------------------------------------------------------
+# --- errors and their places ------------------------------------------------------------
 
 
 def test_a_syntax_error_names_template_line_and_column() -> None:
@@ -165,7 +165,7 @@ def test_a_disabled_function_fails_only_when_it_is_called() -> None:
         Template.compile("{{ upper `a` }}", name="", functions=table).render(EMPTY)
 
 
-# --- values of secrets ---------------------------------------------------------------------------
+# --- values of secrets ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_function_can_conceal_what_it_returns() -> None:
     assert "4711" not in str(caught.value)
 
 
-# --- rendering ---------------------------------------------------------------------------------------
+# --- rendering ------------------------------------------------------------
 
 
 def test_one_template_renders_for_many_callers_at_once() -> None:
@@ -266,7 +266,7 @@ def test_delimiters_can_be_chosen() -> None:
     assert render("{{ x }} << upper `a` >>", left="<<", right=">>") == "{{ x }} A"
 
 
-# --- arguments -----------------------------------------------------------------------------------------
+# --- arguments ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_integers_of_other_widths_keep_their_type_in_a_loop() -> None:
     assert template.render(EMPTY).text == "int640 int641 int642 "
 
 
-# --- requests ------------------------------------------------------------------------------------------
+# --- requests ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -397,3 +397,37 @@ def test_constant_requests_are_read_off_the_template(text: str, paths: set[str])
     template = Template.compile(text, name="", functions=functions)
 
     assert {request.path for request in template.static_requests()} == paths
+
+
+# --- hints ------------------------------------------------------------------------------------
+
+
+def test_a_key_of_kv_version_2_looked_for_too_high_is_explained() -> None:
+    context = context_of({"data": {"user": "x"}, "metadata": {}})
+
+    error = failure('{{ (secret "a").user }}', context)
+
+    assert error.message.endswith('map has no entry for key "user"')
+    assert error.hint == "a KV version 2 secret has its values one level deeper: .Data.data.user"
+
+
+def test_a_misspelt_key_gets_a_suggestion() -> None:
+    error = failure('{{ (secret "a").usrname }}', context_of({"username": "x", "password": "y"}))
+
+    assert error.hint == 'there is "username"'
+
+
+def test_the_content_of_a_file_does_not_show_in_errors() -> None:
+    table = functions.merged()
+
+    @table.add("file", "string", run=True)
+    def file(run: Run, path: str) -> str | None:
+        return run.file(FileRequest(path))
+
+    context = RenderContext(secret=lambda _request: None, file=lambda _request: "s3cret-text\n")
+    template = Template.compile("{{ fail (file `x`) }}", name="", functions=table)
+
+    with pytest.raises(TemplateRenderError) as caught:
+        template.render(context)
+
+    assert "s3cret" not in str(caught.value)

@@ -69,13 +69,26 @@ def _entry(receiver: Any, name: str, place: Node, static_type: str, *, strict: b
         raise Fault(place, f"can't evaluate field {name} in type {static_type}")
     if name in receiver:
         return receiver[name]
-    return _missing(element_type(receiver), name, place, strict=strict)
+    return _missing(element_type(receiver), name, place, strict=strict, known=receiver)
 
 
-def _missing(element: str, name: str, place: Node, *, strict: bool) -> Any:
+def _missing(
+    element: str, name: str, place: Node, *, strict: bool, known: Mapping[Any, Any] | None = None
+) -> Any:
     if strict:
-        raise Fault(place, f"map has no entry for key {quote(name)}")
+        hint = _hint(name, known or {})
+        raise Fault(place, f"map has no entry for key {quote(name)}", hint=hint)
     return zero(element)
+
+
+def _hint(name: str, known: Mapping[Any, Any]) -> str | None:
+    """Return a sentence that helps whoever asked for *name* in a map that has others."""
+    if known.keys() == {"data", "metadata"}:
+        return f"a KV version 2 secret has its values one level deeper: .Data.data.{name}"
+    import difflib  # only for a message
+
+    close = difflib.get_close_matches(name, [key for key in known if isinstance(key, str)], n=1)
+    return f"there is {quote(close[0])}" if close else None
 
 
 def static_type(container: Any, name: str, value: Any) -> str:

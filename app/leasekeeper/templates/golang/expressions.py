@@ -194,8 +194,6 @@ class Expressions:
     def _fields(self, node: Field | Variable | Chain, arguments: list[Node]) -> Evaluate:
         if isinstance(node, Variable) and not node.names:
             return fail(node, _not_a_function(node)) if arguments else self._variable(node)
-        if isinstance(node, Chain) and isinstance(node.operand, Nil):
-            return fail(node, f"indirection through explicit nil in {source(node)}")
         base = self._base(node)
         if not arguments:
             return chain(base)

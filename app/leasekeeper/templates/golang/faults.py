@@ -12,8 +12,11 @@ class Paused(Exception):
 class Fault(Exception):
     """Execution failed at *node*. With *final* the whole pass is over, paused or not."""
 
-    def __init__(self, node: Node, message: str, *, final: bool = False) -> None:
+    def __init__(
+        self, node: Node, message: str, *, final: bool = False, hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.node = node
         self.message = message
         self.final = final
+        self.hint = hint

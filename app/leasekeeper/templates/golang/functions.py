@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from leasekeeper.secrets.request import SecretRequest
 
 ANY = EMPTY_INTERFACE
-Callable_ = TypeVar("Callable_", bound=Callable[..., Any])
+_Call = TypeVar("_Call", bound=Callable[..., Any])
 RequestOf = Callable[[tuple[str, ...]], "SecretRequest | None"]
 
 
@@ -171,10 +171,10 @@ class FunctionTable(Mapping[str, Function]):
         *types: str | type[GoStruct],
         run: bool = False,
         request: RequestOf | None = None,
-    ) -> Callable[[Callable_], Callable_]:
+    ) -> Callable[[_Call], _Call]:
         """Return a decorator that registers a function under *name*; it can be stacked."""
 
-        def register(call: Callable_) -> Callable_:
+        def register(call: _Call) -> _Call:
             self._functions[name] = Function.declare(name, call, *types, run=run, request=request)
             return call
 

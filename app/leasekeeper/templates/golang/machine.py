@@ -221,18 +221,25 @@ class Run:
 
         place = Position.at(self._text, fault.node.position)
         where = f"{self._name}:{place.line}:{place.column}"
-        problem = shortened(redact(fault.message, self._used_snapshots(), self._concealed))
+        problem = shortened(redact(fault.message, *self._secrets()))
         return TemplateRenderError(
             f"template: {where}: executing {quote(code.name)} at <{source(fault.node)}>: {problem}",
             template=self._name,
             line=place.line,
             column=place.column,
+            hint=fault.hint,
         )
 
-    def _used_snapshots(self) -> list[Snapshot]:
-        requests = [used for used in self.used if isinstance(used, SecretRequest)]
-        found = (self.context.secret(request) for request in requests)
-        return [snapshot for snapshot in found if snapshot is not None]
+    def _secrets(self) -> tuple[list[Snapshot], set[str]]:
+        """Return what no error message may show: snapshots, and values from elsewhere."""
+        snapshots, values = [], set(self._concealed)
+        for used in self.used - self.missing:
+            if isinstance(used, SecretRequest):
+                snapshot = self.context.secret(used)
+                snapshots += [snapshot] if snapshot else []
+            else:
+                values.add(self.context.file(used) or "")
+        return snapshots, values
 
 
 def _give_up(code: Code, at: int, frame: Frame) -> int:

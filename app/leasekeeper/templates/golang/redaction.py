@@ -24,7 +24,7 @@ def redact(message: str, snapshots: Iterable[Snapshot], values: Iterable[str] = 
     Common encodings of a value (quoted, upper and lower case, base64, hexadecimal, URL) are
     replaced too: a function may have been given any of them.
     """
-    secrets = set(values)
+    secrets = {value for value in values if value.strip()}
     for snapshot in snapshots:
         secrets.update(_values(snapshot))
     forms = {form for secret in secrets for form in _forms(secret) if form in message}
