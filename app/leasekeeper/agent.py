@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,14 +24,17 @@ from leasekeeper.errors import (
     StartupDeadlineExceeded,
     VaultError,
 )
+from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.preflight import preflight, sweep_leftovers
 from leasekeeper.outputs.loop import OutputLoop
-from leasekeeper.outputs.preflight import preflight, sweep_leftovers
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
-from leasekeeper.runtime.tasks import RootTask, run_root_tasks
+from leasekeeper.runtime.tasks import RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings.durations import format_duration
 from leasekeeper.settings.model import OutputSection, Settings
+from leasekeeper.settings.sinks import SinkSection
+from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.telemetry.events import log
 from leasekeeper.templates.source import Source
 from leasekeeper.tokens.keeper import TokenKeeper
@@ -38,10 +42,12 @@ from leasekeeper.tokens.methods import create_method
 from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
 
-# An error that time alone does not mend (a denied login, a missing key) ends a start after this
-# long: IAM and policy changes made together with the deployment have arrived by then.
+# An error that time alone does not mend (a denied login, a missing key) ends a start when it has
+# lasted this long: IAM and policy changes made together with the deployment have arrived by then.
 BLOCKED_GRACE_S = 15.0
 _POLL_S = 0.25
+# For connections, after everything else; what takes longer is left to the operating system.
+_CLOSING_S = 1.0
 # While starting, say what is being waited for.
 _SAY_EVERY_S = 15.0
 
@@ -107,7 +113,8 @@ async def check(settings: Settings) -> None:
         compile_sources(settings)
     except ConfigError as error:
         problems += error.problems
-    problems += [str(problem) for problem in await preflight(settings.outputs)]
+    files: list[OutputSection | SinkSection] = [*settings.outputs, *settings.sinks]
+    problems += [str(problem) for problem in await preflight(files)]
     if problems:
         raise ConfigError(*problems)
 
@@ -120,6 +127,7 @@ class Parts:
     tokens: TokenKeeper
     secrets: SecretStore
     outputs: OutputLoop
+    sinks: TokenSinks
     reporter: Reporter
 
 
@@ -138,10 +146,8 @@ class Agent:
         """
         settings = self._settings
         sources = compile_sources(settings)
-        problems = await preflight(settings.outputs)
-        if problems:
-            raise problems[0] if len(problems) == 1 else _all_of(problems)
-        await sweep_leftovers(settings.outputs)
+        if not await unless_stopped(self._check_destinations(), self.stop):
+            return
         log.info(
             "agent.starting",
             version=__version__,
@@ -156,6 +162,16 @@ class Agent:
         finally:
             await self._shut_down(parts)
 
+    async def _check_destinations(self) -> None:
+        """Look at the destinations, which takes long when a volume hangs."""
+        files: list[OutputSection | SinkSection] = [
+            *self._settings.outputs,
+            *self._settings.sinks,
+        ]
+        if problems := await preflight(files):
+            raise problems[0] if len(problems) == 1 else _all_of(problems)
+        await sweep_leftovers(files)
+
     def _build(self, sources: list[tuple[OutputSection, Source]]) -> Parts:
         settings = self._settings
         # The metadata address holds the container's id: the same task draws the same jitter, and
@@ -164,31 +180,57 @@ class Agent:
         client = VaultClient(settings.vault, rng)
         tokens = TokenKeeper(
             client,
-            create_method(settings.auth),
+            create_method(settings.auth, settings.vault),
             backoff=Backoff(
                 minimum_s=settings.auth.min_backoff, maximum_s=settings.auth.max_backoff
             ),
             overlap_s=settings.secrets.overlap,
             probe_interval_s=settings.probe.interval,
             rng=rng,
+            exit_on_error=settings.auth.exit_on_err,
         )
         secrets = SecretStore(settings, client, tokens, rng=rng, on_error=_report_bug)
-        outputs = OutputLoop(settings.lifecycle, sources, secrets, rng=rng, environ=self._environ)
+        workers = FileWorkers()
+        outputs = OutputLoop(
+            settings.lifecycle,
+            sources,
+            secrets,
+            rng=rng,
+            environ=self._environ,
+            workers=workers,
+        )
+        sinks = TokenSinks(
+            settings.sinks,
+            tokens,
+            client,
+            lifecycle=settings.lifecycle,
+            workers=workers,
+            rng=rng,
+            environ=self._environ,
+        )
+        client.reachability.on_return(sinks.wake)
         reporter = Reporter(
             client=client,
             tokens=tokens,
             secrets=secrets,
             outputs=outputs,
+            sinks=sinks,
             expiry_grace_s=settings.lifecycle.expiry_grace,
         )
         return Parts(
-            client=client, tokens=tokens, secrets=secrets, outputs=outputs, reporter=reporter
+            client=client,
+            tokens=tokens,
+            secrets=secrets,
+            outputs=outputs,
+            sinks=sinks,
+            reporter=reporter,
         )
 
     async def _serve(self, parts: Parts) -> None:
         roots: dict[str, RootTask] = {
             "outputs": parts.outputs.run,
             "secrets": parts.secrets.run,
+            "sinks": parts.sinks.run,
             "token": parts.tokens.run,
             "vault watch": parts.client.reachability.watch,
             "start-up": lambda: self._start_up(parts),
@@ -209,14 +251,17 @@ class Agent:
 
     async def _start_up(self, parts: Parts) -> NoReturn:
         """Wait for the first complete publish, and give up on one that cannot come."""
-        began, said = now(), now()
+        began, said, blocked_since = now(), now(), math.inf
         deadline_s = self._settings.lifecycle.startup_deadline
-        while not parts.outputs.settled.released:
+        while not (parts.outputs.settled.released and parts.sinks.settled.released):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
                     await parts.outputs.settled.wait()
+                    await parts.sinks.settled.wait()
             waited = now() - began
-            if waited >= BLOCKED_GRACE_S and (error := _blocking(parts, final=True)) is not None:
+            error = _blocking(parts, final=True)
+            blocked_since = math.inf if error is None else min(blocked_since, now())
+            if error is not None and now() - blocked_since >= BLOCKED_GRACE_S:
                 raise error
             if deadline_s and waited >= deadline_s:
                 raise _blocking(parts, final=False) or _too_late(parts, deadline_s)
@@ -251,8 +296,10 @@ class Agent:
                     await self._revoke(parts)
         except TimeoutError:
             log.warning("agent.stop_deadline_passed", deadline_s=lifecycle.shutdown_deadline)
-        await parts.tokens.close()
-        await parts.client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_S):
+                await parts.tokens.close()
+                await parts.client.close()
         log.info("agent.stopped", after_s=round(now() - began, 2))
 
     async def _revoke(self, parts: Parts) -> None:
@@ -285,6 +332,9 @@ def _blocking(parts: Parts, *, final: bool) -> AgentError | None:
     token_error = parts.tokens.error
     if parts.tokens.lease is None and token_error is not None:
         return None if final and token_error.retryable else token_error
+    for sink in parts.sinks.sinks:
+        if not sink.settled and sink.error is not None and not (final and sink.error.retryable):
+            return sink.error
     for output in parts.outputs.outputs:
         if output.settled:
             continue

@@ -19,6 +19,7 @@
     │  └─ TemplateRenderError         found with the data at hand
     ├─ OutputError                    a destination or its content                   exit 5
     │  ├─ PublishError                .path .errno; the last good file stays         retryable
+    │  ├─ SinkError                   the token cannot be encrypted for its reader   retryable
     │  ├─ ValidationFailed            the new content is not what `validate` asks for
     │  └─ NotifyError                 the application could not be told              retryable
     └─ StartupDeadlineExceeded        nothing else explains why we are not ready     exit 6
@@ -198,6 +199,12 @@ class PublishError(OutputError):
         super().__init__(message, hint=hint)
         self.path = path
         self.errno = errno
+
+
+class SinkError(OutputError):
+    """The token cannot be encrypted for the reader of a sink, whose key is not usable (yet)."""
+
+    retryable = True
 
 
 class ValidationFailed(OutputError):

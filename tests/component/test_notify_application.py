@@ -19,8 +19,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from leasekeeper.errors import NotifyError
-from leasekeeper.outputs.file_workers import FileWorkers
-from leasekeeper.outputs.mounts import Mounts
+from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.mounts import Mounts
 from leasekeeper.outputs.notify import Notifier, NotifyState
 from leasekeeper.outputs.tell import ByCommand, ByHttp, BySignal, notifier_for, plain_session
 from leasekeeper.settings.model import CommandNotify, HttpNotify, OutputSection, SignalNotify

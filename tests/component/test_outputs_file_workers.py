@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from leasekeeper.outputs.file_workers import THREADS_PER_MOUNT, FileWorkers
+from leasekeeper.files.file_workers import THREADS_PER_MOUNT, FileWorkers
 
 T = TypeVar("T")
 

@@ -242,7 +242,7 @@ async def test_nothing_is_left_behind_by_a_clean_stop(tmp_path: Path) -> None:
 
 HUNG_PROCESS = """
     import asyncio, json, os, sys, threading, time
-    from leasekeeper.outputs.file_workers import FileWorkers
+    from leasekeeper.files.file_workers import FileWorkers
 
     async def main():
         workers = FileWorkers()

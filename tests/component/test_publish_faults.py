@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from leasekeeper.errors import PublishError
-from leasekeeper.outputs import publish as publish_module
-from leasekeeper.outputs.file_errors import OWNER_HINT
-from leasekeeper.outputs.preflight import sweep
-from leasekeeper.outputs.publish import TRANSIENT, Publication, PublishedFile
-from leasekeeper.outputs.target import Target
+from leasekeeper.files import publish as publish_module
+from leasekeeper.files.file_errors import OWNER_HINT
+from leasekeeper.files.preflight import sweep
+from leasekeeper.files.publish import TRANSIENT, Publication, PublishedFile
+from leasekeeper.files.target import Target
 
 ROOT = os.geteuid() == 0
 SAME_MODULES = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -352,8 +352,8 @@ def test_a_reader_sees_no_torn_and_no_missing_file_during_two_thousand_publishes
 
 WRITER = """
     import sys
-    from leasekeeper.outputs.publish import Publication
-    from leasekeeper.outputs.target import Target
+    from leasekeeper.files.publish import Publication
+    from leasekeeper.files.target import Target
 
     target = Target(path=sys.argv[1])
     print("ready", flush=True)

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leasekeeper.errors import PublishError
-from leasekeeper.outputs import directory as directory_module
-from leasekeeper.outputs.publish import Fingerprint, Publication, PublishedFile, is_as_published
-from leasekeeper.outputs.target import Target
+from leasekeeper.files import directory as directory_module
+from leasekeeper.files.publish import Fingerprint, Publication, PublishedFile, is_as_published
+from leasekeeper.files.target import Target
 
 ROOT = os.geteuid() == 0
 

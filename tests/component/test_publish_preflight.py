@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from leasekeeper.errors import AgentError, PublishError
-from leasekeeper.outputs import preflight as preflight_module
-from leasekeeper.outputs.mounts import Mounts
-from leasekeeper.outputs.preflight import check, preflight, sweep, sweep_leftovers
-from leasekeeper.outputs.publish import Publication, PublishedFile
-from leasekeeper.outputs.target import Target
+from leasekeeper.files import preflight as preflight_module
+from leasekeeper.files.mounts import Mounts
+from leasekeeper.files.preflight import check, preflight, sweep, sweep_leftovers
+from leasekeeper.files.publish import Publication, PublishedFile
+from leasekeeper.files.target import Target
 from leasekeeper.settings.model import OutputSection
 
 NOBODY = 65534

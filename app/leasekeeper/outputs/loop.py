@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
-from leasekeeper.outputs.file_workers import FileWorkers
-from leasekeeper.outputs.mounts import Mounts
+from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.mounts import Mounts
 from leasekeeper.outputs.output import Output
 from leasekeeper.outputs.output_file import OutputFile
 from leasekeeper.outputs.tell import notifier_for
@@ -78,9 +78,10 @@ class _Turn:
 class OutputLoop:
     """Renders and publishes the outputs whose secrets or files have changed, and only those.
 
-    `settled` is released when every output has been in place once. *on_published* hears of every
-    output that is in place, with the snapshots that its content was made from, whether or not the
-    content had changed. `close` ends what `run` and its outputs have started, threads included.
+    `settled` is released when every output has been in place once; at once if there is none.
+    *on_published* hears of every output that is in place, with the snapshots that its content was
+    made from, whether or not the content had changed. `close` ends what `run` and its outputs have
+    started, threads included.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class OutputLoop:
         self._users: defaultdict[Dependency, set[_Turn]] = defaultdict(set)
         self._required: set[Dependency] = set()
         self._unsettled = set(self.outputs)
+        if not self._unsettled:
+            self.settled.release()
         self._one_render = asyncio.Lock()
         self._bug: BaseException | None = None
         self._crashed = asyncio.Event()

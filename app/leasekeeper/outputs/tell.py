@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from leasekeeper.errors import NotifyError
+from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.mounts import Mounts
 from leasekeeper.outputs.commands import child_environment, describe_exit, run_command
-from leasekeeper.outputs.file_workers import FileWorkers
-from leasekeeper.outputs.mounts import Mounts
 from leasekeeper.outputs.notify import Notifier, Tell
 from leasekeeper.settings.model import CommandNotify, HttpNotify, OutputSection, SignalNotify
 

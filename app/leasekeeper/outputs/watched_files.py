@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from leasekeeper.errors import OutputError
-from leasekeeper.outputs.file_workers import FileWorkers
-from leasekeeper.outputs.mounts import Mounts
+from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.mounts import Mounts
 from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.templates.source import FileRequest

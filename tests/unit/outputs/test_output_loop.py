@@ -19,12 +19,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from leasekeeper.errors import PublishError, TemplateRenderError, ValidationFailed
+from leasekeeper.files.file_workers import FileWorkers, _Job
+from leasekeeper.files.publish import Publication
+from leasekeeper.files.target import Target
 from leasekeeper.outputs import loop as loop_module
-from leasekeeper.outputs.file_workers import FileWorkers, _Job
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.outputs.output import Outcome, Output, Rendering
-from leasekeeper.outputs.publish import Publication
-from leasekeeper.outputs.target import Target
 from leasekeeper.outputs.watched_files import _Content
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now

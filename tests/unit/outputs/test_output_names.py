@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasekeeper.outputs import mounts as mounts_module
+from leasekeeper.files import mounts as mounts_module
+from leasekeeper.files.mounts import Mounts
+from leasekeeper.files.target import prefix_of_temp, temp_name, temp_prefix
 from leasekeeper.outputs.commands import child_environment, describe_exit
-from leasekeeper.outputs.mounts import Mounts
-from leasekeeper.outputs.target import prefix_of_temp, temp_name, temp_prefix
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=255

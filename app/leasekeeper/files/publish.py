@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from leasekeeper.errors import PublishError
-from leasekeeper.outputs import directory
-from leasekeeper.outputs.file_errors import OWNER_HINT, publish_error, translated
-from leasekeeper.outputs.target import Target
+from leasekeeper.files import directory
+from leasekeeper.files.file_errors import OWNER_HINT, publish_error, translated
+from leasekeeper.files.target import Target
 
 T = TypeVar("T")
 
@@ -81,6 +81,16 @@ def is_as_published(path: str, fingerprint: Fingerprint | None) -> bool:
             return Fingerprint.of(os.lstat(path)) == fingerprint
         except FileNotFoundError:
             return False
+
+
+def is_missing(path: str) -> bool:
+    """Whether there is nothing at *path*, by one `lstat`."""
+    with translated(path, "looking at"):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return True
+        return False
 
 
 class Publication:

@@ -15,12 +15,13 @@ from functools import partial
 from typing import TypeVar
 
 from leasekeeper.errors import AgentError, PublishError
-from leasekeeper.outputs import directory
-from leasekeeper.outputs.file_errors import publish_error, translated
-from leasekeeper.outputs.file_workers import FileWorkers
-from leasekeeper.outputs.mounts import Mounts
-from leasekeeper.outputs.target import Target, prefix_of_temp, temp_prefix
+from leasekeeper.files import directory
+from leasekeeper.files.file_errors import publish_error, translated
+from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.mounts import Mounts
+from leasekeeper.files.target import Target, prefix_of_temp, temp_prefix
 from leasekeeper.settings.model import OutputSection
+from leasekeeper.settings.sinks import SinkSection
 from leasekeeper.telemetry.events import log
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ _VOLUME_MISSING = frozenset({errno.ENOENT, errno.EROFS, errno.EACCES})
 
 
 async def preflight(
-    sections: Sequence[OutputSection], *, deadline_s: float = DEADLINE_S
+    sections: Sequence[OutputSection | SinkSection], *, deadline_s: float = DEADLINE_S
 ) -> list[AgentError]:
     """Return everything that would keep *sections* from being published, all at once.
 
@@ -50,7 +51,7 @@ async def preflight(
 
 
 async def sweep_leftovers(
-    sections: Sequence[OutputSection], *, deadline_s: float = DEADLINE_S
+    sections: Sequence[OutputSection | SinkSection], *, deadline_s: float = DEADLINE_S
 ) -> None:
     """Remove what killed writers of *sections* left behind, as far as that is certain."""
     removed = await _on_each_mount(sections, Mounts.current(), sweep, lambda _mount: [], deadline_s)
@@ -59,7 +60,7 @@ async def sweep_leftovers(
 
 
 async def _on_each_mount(
-    sections: Sequence[OutputSection],
+    sections: Sequence[OutputSection | SinkSection],
     mounts: Mounts,
     function: Callable[[list[Target]], list[T]],
     silent: Callable[[str], list[T]],

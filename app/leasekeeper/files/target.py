@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from leasekeeper.errors import PublishError
 from leasekeeper.settings.model import OutputSection
+from leasekeeper.settings.sinks import SinkSection
 
 NAME_MAX = 255  # bytes; ext4, XFS and NFS (EFS) agree
 _TEMP_EXTRA = len("..0123456789abcdef.tmp")
@@ -29,8 +30,10 @@ class Target:
     create_dirs: bool = True
 
     @classmethod
-    def of(cls, section: OutputSection) -> Target:
+    def of(cls, section: OutputSection | SinkSection) -> Target:
         """Return the target that *section* describes."""
+        if isinstance(section, SinkSection):
+            return cls(path=section.path, mode=section.mode, user=section.user, group=section.group)
         return cls(
             path=section.destination,
             mode=section.mode,

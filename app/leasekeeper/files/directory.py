@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 
-from leasekeeper.outputs.target import Target, temp_name
+from leasekeeper.files.target import Target, temp_name
 
 _DIRECTORY_MODE = 0o755
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
