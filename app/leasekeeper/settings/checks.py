@@ -142,38 +142,58 @@ def account(value: object) -> str | int:
 
 
 class Clash(NamedTuple):
-    """*output* (a position) cannot live with an earlier one because of its *key*."""
+    """An item of *section* cannot live with an earlier one, or one of outputs, because of *key*."""
 
-    output: int
+    section: str
+    position: int
     key: str
     text: str
 
 
-def clashes(outputs: Sequence[tuple[object, object]]) -> Iterator[Clash]:
-    """Yield every output that would write to, or be called, the same as an earlier one.
+class _Place(NamedTuple):
+    section: str
+    position: int
+    key: str
 
-    *outputs* are pairs of destination and name; what is not text is skipped.
+    def __str__(self) -> str:
+        return f"{self.section}[{self.position}]"
+
+
+def clashes(
+    outputs: Sequence[tuple[object, object]], sinks: Sequence[object] = ()
+) -> Iterator[Clash]:
+    """Yield every output or sink that would write to, or be called, the same as an earlier one.
+
+    *outputs* are pairs of destination and name, *sinks* are paths; what is not text is skipped.
     """
-    files: dict[str, int] = {}
-    names: dict[str, int] = {}
+    files: dict[str, _Place] = {}
+    names: dict[str, _Place] = {}
     for index, (path, name) in enumerate(outputs):
-        if isinstance(path, str) and path.startswith("/"):
-            # Compared by spelling: two names for one file are a mistake, links or not.
-            first = files.setdefault("/" + posixpath.normpath(path).lstrip("/"), index)
-            if first != index:
-                yield Clash(index, "destination", f"outputs[{first}] has the same destination")
+        yield from _same_file(files, _Place("outputs", index, "destination"), path)
         if isinstance(name, str) and name:
-            first = names.setdefault(name, index)
-            if first != index:
-                yield Clash(index, "name", f"outputs[{first}] has the same name")
+            yield from _same(names, _Place("outputs", index, "name"), name)
+    for index, path in enumerate(sinks):
+        yield from _same_file(files, _Place("sinks", index, "path"), path)
     yield from _nested(files)
 
 
-def _nested(files: Mapping[str, int]) -> Iterator[Clash]:
-    for path, index in files.items():
+def _same_file(files: dict[str, _Place], place: _Place, path: object) -> Iterator[Clash]:
+    if isinstance(path, str) and path.startswith("/"):
+        # Compared by spelling: two names for one file are a mistake, links or not.
+        yield from _same(files, place, "/" + posixpath.normpath(path).lstrip("/"))
+
+
+def _same(known: dict[str, _Place], place: _Place, value: str) -> Iterator[Clash]:
+    first = known.setdefault(value, place)
+    if first is not place:
+        yield Clash(*place, f"{first} has the same {first.key}")
+
+
+def _nested(files: Mapping[str, _Place]) -> Iterator[Clash]:
+    for path, place in files.items():
         parent = posixpath.dirname(path)
         while parent != "/":
-            if parent in files:
-                text = f"lies below the destination of outputs[{files[parent]}], which is a file"
-                yield Clash(index, "destination", text)
+            if (above := files.get(parent)) is not None:
+                text = f"lies below the {above.key} of {above}, which is a file"
+                yield Clash(*place, text)
             parent = posixpath.dirname(parent)

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from leasekeeper.settings import environment, model
+from leasekeeper.settings import auth, environment, fields, model, sinks
 from leasekeeper.settings.durations import PATTERN, format_duration
 
 BEGIN = "<!-- tables: made by `python -m leasekeeper.settings.documentation` -->\n"
@@ -26,6 +26,8 @@ _Schema = dict[str, Any]
 _HEAD = "| Key | Type | Default | Environment | Meaning |\n|---|---|---|---|---|\n"
 _TYPES = {"string": "text", "boolean": "`true` or `false`", "integer": "number"}
 _TABLE_KEY = "<path>"
+# Where the classes of the model are written.
+_MODEL = (fields, auth, sinks, model)
 
 
 def json_schema() -> _Schema:
@@ -157,8 +159,8 @@ def _index(value: _Schema) -> tuple[str, ...]:
 def _descriptions(section: str) -> dict[str, str]:
     """Return the description of each key of the class *section* of the model."""
     described: dict[str, str] = {}
-    for base in reversed(getattr(model, section).__mro__):
-        described |= _docstrings().get(base.__name__, {})
+    for ancestor in reversed(getattr(model, section).__mro__):
+        described |= _docstrings().get(ancestor.__name__, {})
     fields = getattr(model, section).model_fields
     return {info.alias or name: described[name] for name, info in fields.items()}
 
@@ -166,10 +168,11 @@ def _descriptions(section: str) -> dict[str, str]:
 @cache
 def _docstrings() -> dict[str, dict[str, str]]:
     """Return the docstrings of the model's fields, by class and field."""
-    tree = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))
+    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in _MODEL]
     return {
         statement.name: _field_docstrings(statement.body)
-        for statement in tree.body
+        for source in sources
+        for statement in ast.parse(source).body
         if isinstance(statement, ast.ClassDef)
     }
 

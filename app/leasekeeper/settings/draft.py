@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 MAX_DEPTH = 32
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,60}")
 _SECRET_PATH = re.compile(r"[A-Za-z0-9_./-]{1,200}")
-_LONGEST_NAME = 80
+_LONGEST_NAME = 400
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from leasekeeper.settings.draft import Path, dotted
-from leasekeeper.settings.model import Section, Settings
+from leasekeeper.settings.fields import Section
+from leasekeeper.settings.model import Settings
 
 # What Vault Agent calls things that have another name here.
 _AGENT_WORDS = {

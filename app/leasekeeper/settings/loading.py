@@ -18,7 +18,7 @@ from leasekeeper.settings.model import Settings
 from leasekeeper.settings.problems import Problems, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from leasekeeper.settings.environment import Variables
 
@@ -44,6 +44,8 @@ class LoadedSettings:
     """Where each value was written, by its path; what is not in it is a default."""
     ignored: tuple[str, ...] = ()
     """Environment variables that are set but have no effect, because a configuration was given."""
+    warnings: tuple[str, ...] = ()
+    """What an operator should know about a configuration of Vault Agent, with file and line."""
 
     def source(self, path: Path) -> str:
         """Return where the value at *path* comes from, such as ``leasekeeper.yaml:12``."""
@@ -70,7 +72,9 @@ def load_settings(
     _apply_overrides(draft, overrides, problems)
     if draft.root is contract.ORIGIN:
         contract.note_missing(draft, problems)
-    elif draft.root is _ENVIRONMENT and draft.values.keys().isdisjoint(("auth", "outputs")):
+    elif draft.root is _ENVIRONMENT and draft.values.keys().isdisjoint(
+        ("auth", "outputs", "sinks")
+    ):
         problems.add(_COMMAND_LINE, _NOTHING)
         problems.fail()
     settings = _validated(draft, problems)
@@ -78,6 +82,44 @@ def load_settings(
         problems.fail()
     return LoadedSettings(
         settings=settings, origins=draft.origins, ignored=_ignored(draft, variables)
+    )
+
+
+def load_vault_agent(
+    paths: Sequence[str],
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+    *,
+    lenient: bool,
+) -> LoadedSettings:
+    """Return the settings from files and directories of Vault Agent, in HCL or JSON.
+
+    *environ* and *overrides* count as in `load_settings`. With *lenient*, keys that are unknown or
+    given twice are worth a warning, as Vault Agent ignores them; otherwise they are errors.
+
+    :raises ConfigError: with everything that is wrong.
+    """
+    from leasekeeper.settings.vault_agent.mapping import AgentProblems
+    from leasekeeper.settings.vault_agent.reading import read_vault_agent
+    from leasekeeper.settings.vault_agent.stanzas import Notes
+
+    problems = AgentProblems()
+    notes = Notes(problems=problems, lenient=lenient)
+    variables = environment.Variables(environ, problems)
+    draft = read_vault_agent(paths, variables, notes)
+    environment.note_unknown(variables, problems)
+    if draft is None:
+        problems.fail()
+    environment.apply(draft, variables, problems)
+    _apply_overrides(draft, overrides, problems)
+    settings = _validated(draft, problems)
+    if settings is None or problems:
+        problems.fail()
+    return LoadedSettings(
+        settings=settings,
+        origins=draft.origins,
+        ignored=_ignored(draft, variables),
+        warnings=tuple(notes.warnings),
     )
 
 
@@ -137,9 +179,12 @@ def _parsed(name: str) -> Path:
 
 def _validated(draft: Draft, problems: Problems) -> Settings | None:
     _forget_empty(draft)
-    for clash in checks.clashes(list(_destinations(draft))):
-        path: Path = ("outputs", clash.output, clash.key)
+    for clash in checks.clashes(list(_destinations(draft)), list(_sink_paths(draft))):
+        path: Path = (clash.section, clash.position, clash.key)
         problems.add(draft.origin(path), clash.text, path)
+    if not draft.get(("outputs",)) and not draft.get(("sinks",)):
+        path = ("outputs",)
+        problems.add(draft.origin(path), "is needed: at least one, or else one of sinks", path)
     for _ in range(_MOST_PASSES):
         try:
             return Settings.model_validate(draft.values, by_alias=True, by_name=False)
@@ -150,10 +195,20 @@ def _validated(draft: Draft, problems: Problems) -> Settings | None:
 
 
 def _destinations(draft: Draft) -> Iterator[tuple[object, object]]:
-    outputs = draft.get(("outputs",))
-    for output in outputs if isinstance(outputs, list) else ():
-        known = output if isinstance(output, dict) else {}
-        yield known.get("destination"), known.get("name")
+    for output in _items(draft, "outputs"):
+        yield output.get("destination"), output.get("name")
+
+
+def _sink_paths(draft: Draft) -> Iterator[object]:
+    for sink in _items(draft, "sinks"):
+        yield sink.get("path")
+
+
+def _items(draft: Draft, section: str) -> Iterator[Mapping[str, object]]:
+    """Yield the items of a list of sections; an empty one for each that is something else."""
+    items = draft.get((section,))
+    for item in items if isinstance(items, list) else ():
+        yield item if isinstance(item, dict) else {}
 
 
 def _forget_empty(draft: Draft) -> None:

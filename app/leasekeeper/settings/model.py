@@ -6,55 +6,32 @@ from it. Secrets are `SecretStr`; validation errors hide their input.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from leasekeeper.settings import checks
+from leasekeeper.settings.auth import AppRoleAuth as AppRoleAuth
+from leasekeeper.settings.auth import Auth as Auth
+from leasekeeper.settings.auth import AwsEc2Auth as AwsEc2Auth
+from leasekeeper.settings.auth import AwsIamAuth as AwsIamAuth
+from leasekeeper.settings.auth import CertAuth as CertAuth
+from leasekeeper.settings.auth import JwtAuth as JwtAuth
+from leasekeeper.settings.auth import KubernetesAuth as KubernetesAuth
+from leasekeeper.settings.auth import LdapAuth as LdapAuth
+from leasekeeper.settings.auth import TokenFileAuth as TokenFileAuth
 from leasekeeper.settings.durations import Duration, Timeout
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys are errors, values do not change, inputs stay hidden."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-def parse_mode(value: object) -> int:
-    """Return an octal mode string such as ``"0640"`` as an integer.
-
-    :raises ValueError: if it is not a string of three or four octal digits. Bare numbers are
-        refused: YAML 1.1 reads 0640 as octal and 640 as decimal, and both have set wrong modes.
-    """
-    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
-        return int(value, 8)
-    msg = 'a mode is a string of octal digits in quotes, such as "0640"'
-    raise ValueError(msg)
-
-
-Mode = Annotated[
-    int,
-    BeforeValidator(parse_mode),
-    PlainSerializer(lambda mode: f"{mode:04o}", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0640"]}),
-]
-Text = Annotated[str, Field(min_length=1)]
-FilePath = Annotated[str, AfterValidator(checks.file_path)]
-Url = Annotated[str, AfterValidator(checks.plain_url)]
-Namespace = Annotated[str, AfterValidator(checks.namespace)]
-Mount = Annotated[str, AfterValidator(checks.mount_path)]
-Account = Annotated[str | int, BeforeValidator(checks.account)]
+from leasekeeper.settings.fields import (
+    Account,
+    Destination,
+    FilePath,
+    Mode,
+    Namespace,
+    Section,
+    Text,
+    Url,
+)
+from leasekeeper.settings.sinks import SinkSection
 
 
 class VaultSection(Section):
@@ -87,87 +64,6 @@ class VaultSection(Section):
             msg = "client_cert_file and client_key_file only work together"
             raise ValueError(msg)
         return self
-
-
-class _AuthBase(Section):
-    mount: Mount
-    """Mount path of the auth method, without `auth/`."""
-    namespace: Namespace | None = None
-    """Namespace of the login when it differs from `vault.namespace`."""
-    min_backoff: Duration = 1.0
-    """First pause after a failed login; pauses double from there, with jitter."""
-    max_backoff: Duration = 60.0
-    """Longest pause between two tries to log in."""
-
-    @model_validator(mode="after")
-    def _check_backoff(self) -> _AuthBase:
-        if not 0 < self.min_backoff <= self.max_backoff:
-            msg = "min_backoff needs to be above 0 and at most max_backoff"
-            raise ValueError(msg)
-        return self
-
-
-class AwsIamAuth(_AuthBase):
-    """Log in with the task's IAM role through Vault's `aws` auth method."""
-
-    method: Literal["aws_iam"] = "aws_iam"
-    """The auth method."""
-    mount: Mount = "aws"
-    """Mount path of the auth method, without `auth/`."""
-    role: Text
-    """Role of the auth method."""
-    server_id: Annotated[Text, AfterValidator(checks.header_value)] | None = None
-    """Value of the signed header `X-Vault-AWS-IAM-Server-ID`, when Vault asks for one."""
-    sts_region: Annotated[str, AfterValidator(checks.sts_region)] | None = None
-    """Region whose STS the login is signed for, or `global` for sts.amazonaws.com (`us-east-1`
-    means the same, as in Vault Agent). It must agree with Vault's `sts_endpoint` and `sts_region`.
-    Default: `global`, which is what Vault asks when neither is set; where AWS_REGION names another
-    partition (China, GovCloud), that region."""
-    sts_endpoint: Url | None = None
-    """URL of STS, when it is neither the regional nor the global one: a VPC endpoint."""
-    profile: Text | None = None
-    """Profile of the AWS shared configuration to take credentials from. Default: AWS_PROFILE."""
-
-
-class AppRoleAuth(_AuthBase):
-    """Log in with a role id and a secret id."""
-
-    method: Literal["approle"] = "approle"
-    """The auth method."""
-    mount: Mount = "approle"
-    """Mount path of the auth method, without `auth/`."""
-    role_id: Text | None = None
-    """The role id itself."""
-    role_id_file: FilePath | None = None
-    """File with the role id; read at every login."""
-    secret_id: Annotated[SecretStr, Field(min_length=1)] | None = None
-    """The secret id itself. Better in the environment: `LEASEKEEPER_AUTH__SECRET_ID`."""
-    secret_id_file: FilePath | None = None
-    """File with the secret id; read at every login."""
-
-    @model_validator(mode="after")
-    def _check_ids(self) -> AppRoleAuth:
-        if (self.role_id is None) == (self.role_id_file is None):
-            msg = "exactly one of role_id and role_id_file is needed"
-            raise ValueError(msg)
-        if self.secret_id is not None and self.secret_id_file is not None:
-            msg = "secret_id and secret_id_file exclude each other"
-            raise ValueError(msg)
-        return self
-
-
-class TokenFileAuth(_AuthBase):
-    """Use a token that something else writes to a file."""
-
-    method: Literal["token_file"] = "token_file"
-    """The auth method."""
-    mount: Mount = "token"
-    """Unused by this method."""
-    token_file: FilePath
-    """File with the token; read again whenever a new token is needed."""
-
-
-Auth = Annotated[AwsIamAuth | AppRoleAuth | TokenFileAuth, Field(discriminator="method")]
 
 
 class HttpNotify(Section):
@@ -221,7 +117,7 @@ class Notify(Section):
 class OutputSection(Section):
     """One file for the application."""
 
-    destination: Annotated[str, AfterValidator(checks.destination)]
+    destination: Destination
     """Absolute path of the file. Its directory must exist unless `create_dest_dirs` is on."""
     template: Text | None = None
     """The template itself, in the language of Vault Agent (Go templates)."""
@@ -256,6 +152,10 @@ class OutputSection(Section):
     """Start of an action in the template."""
     right_delimiter: Text = "}}"
     """End of an action in the template."""
+    function_denylist: list[Text] = Field(default_factory=list)
+    """Functions that the template may not call; `*` and `?` stand for any name."""
+    sandbox_path: FilePath | None = None
+    """Directory that the template's function `file` may not leave."""
     notify: Notify | None = None
     """How to tell the application about a new file."""
 
@@ -347,8 +247,10 @@ class Settings(Section):
     """Where Vault is."""
     auth: Auth
     """How to log in."""
-    outputs: Annotated[list[OutputSection], Field(min_length=1)]
+    outputs: list[OutputSection] = Field(default_factory=list)
     """The files to write."""
+    sinks: list[SinkSection] = Field(default_factory=list)
+    """Files with the Vault token."""
     secrets: SecretsSection = SecretsSection()
     """How secrets are kept fresh."""
     probe: ProbeSection = ProbeSection()
@@ -362,7 +264,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        for clash in checks.clashes([(output.destination, output.name) for output in self.outputs]):
-            msg = f"outputs[{clash.output}].{clash.key}: {clash.text}"
+        if not self.outputs and not self.sinks:
+            msg = "outputs or sinks: at least one item is needed"
+            raise ValueError(msg)
+        outputs = [(output.destination, output.name) for output in self.outputs]
+        for clash in checks.clashes(outputs, [sink.path for sink in self.sinks]):
+            msg = f"{clash.section}[{clash.position}].{clash.key}: {clash.text}"
             raise ValueError(msg)
         return self

@@ -59,8 +59,16 @@ class Problems:
             return
         if path:
             self._paths.add(path)
-            text = f"{dotted(path)}: {text}"
+            text = f"{self.name(origin, path)}: {text}"
         self._found.append((origin, text))
+
+    def name(self, origin: Origin, path: Path) -> str:  # noqa: ARG002 - for other dialects
+        """Return what *path* is called where *origin* is."""
+        return dotted(path)
+
+    def settle(self, path: Path) -> None:
+        """Note that enough has been said about *path*: that it is missing is no news."""
+        self._paths.add(path)
 
     def covers(self, path: Path, text: str) -> bool:
         """Tell whether *text* about *path* only repeats, or follows from, what is known.

@@ -55,6 +55,7 @@ class TokenKeeper:
         overlap_s: float,
         probe_interval_s: float,
         rng: random.Random,
+        exit_on_error: bool = False,
     ) -> None:
         self._client = client
         self._method = method
@@ -62,6 +63,7 @@ class TokenKeeper:
         self._overlap_s = overlap_s
         self._probe_interval_s = probe_interval_s
         self._rng = rng
+        self._exit_on_error = exit_on_error
         self._live = asyncio.Event()
         self._wake = asyncio.Event()
         self._verifying = asyncio.Lock()
@@ -153,11 +155,15 @@ class TokenKeeper:
     # -- the loop -------------------------------------------------------------------------------
 
     async def run(self) -> NoReturn:
-        """Keep a live token. Never returns."""
+        """Keep a live token. Never returns.
+
+        :raises AuthError, VaultError: if a login fails and the process is to end then.
+        """
         while True:
             self._wake.clear()
+            self._drop_if_ended()
             lease = self.lease
-            if lease is None or due(min(self._replace_at, lease.expires_at)):
+            if lease is None or due(self._replace_at):
                 await self._log_in()
             elif due(self._renew_at):
                 await self._renew(lease)
@@ -174,7 +180,8 @@ class TokenKeeper:
                 await self._wake.wait()
 
     def _retry_now(self) -> None:
-        if self._renewal_trouble.active:
+        extensible = self.lease is not None and self.lease.renewable and not self.lease.final
+        if self._renewal_trouble.active and extensible:
             self._renew_at = -math.inf
         self._wake.set()
 
@@ -182,7 +189,8 @@ class TokenKeeper:
 
     async def _log_in(self) -> None:
         """Log in, trying until it works. The old token stays in use for as long as it lives."""
-        if self._quick_ends > 1:  # one revocation is healed at once, a series is not fed
+        if self.lease is None and self._quick_ends > 1:
+            # One revocation is healed at once, a series is not fed.
             await asyncio.sleep(_QUICK_END.delay(self._quick_ends - 2, self._rng))
         attempt = 0
         while True:
@@ -190,29 +198,39 @@ class TokenKeeper:
                 auth = await self._method.login(self._client)
             except (AuthError, VaultError) as error:
                 self._note_failed_login(error)
+                if self._exit_on_error:
+                    raise
+                pause = self._retry_delay(error, attempt)
             else:
                 LOGINS.labels("ok").inc()
                 self._adopt(auth)
                 return
-            if self.lease is not None and due(self.lease.expires_at):
-                self._drop()
+            self._drop_if_ended()
             self._wake.clear()
-            if self._client.reachability.up:
-                await self._pause(self._retry_delay(attempt))
-            else:
-                await self._pause(self._backoff.maximum_s)
+            up = self._client.reachability.up
+            await self._pause(min(pause if up else self._backoff.maximum_s, self._left_s()))
+            self._drop_if_ended()
             attempt += 1
 
-    def _retry_delay(self, attempt: int) -> float:
-        delay = self._backoff.delay(attempt, self._rng)
-        if self.lease is None:
-            return delay
+    def _left_s(self) -> float:
+        """Return for how long the live token lives; ``math.inf`` if there is none."""
+        return math.inf if self.lease is None else self.lease.expires_at - now()
+
+    def _retry_delay(self, error: AuthError | VaultError, attempt: int) -> float:
+        left = self._left_s()
         # A quarter of what is left: four more tries before the old token ends.
-        return min(delay, max((self.lease.expires_at - now()) / 4, self._backoff.minimum_s))
+        soon = max(left / 4, self._backoff.minimum_s)
+        delay = min(self._backoff.delay(attempt, self._rng), soon)
+        if isinstance(error, VaultUnavailable) and error.retry_after_s is not None:
+            return max(delay, min(error.retry_after_s, left / 2))
+        return delay
 
     def _note_failed_login(self, error: AuthError | VaultError) -> None:
         denied = isinstance(error, LoginDenied)
-        self.denied_since = (self.denied_since or now()) if denied else None
+        if not denied:
+            self.denied_since = None
+        elif self.denied_since is None:
+            self.denied_since = now()
         LOGINS.labels(_login_result(error)).inc()
         self._login_trouble.failed(error)
 
@@ -225,6 +243,7 @@ class TokenKeeper:
         redactor.protect("token", [auth.client_token])
         self._client.use_token(auth.client_token, lease.serial)
         self.denied_since = None
+        self._good_until = -math.inf
         self._login_trouble.recovered()
         self._renewal_trouble.recovered()
         self._hold(lease)
@@ -254,13 +273,18 @@ class TokenKeeper:
         for serial in sorted(self._ends)[:-REMEMBERED_TOKENS]:
             del self._ends[serial]
 
+    def _drop_if_ended(self) -> None:
+        if self.lease is not None and due(self.lease.expires_at):
+            self._drop()
+
     def _drop(self) -> None:
         """Forget the live token: it has ended."""
         if self.lease is None:
             return
         self._ends[self.lease.serial] = min(self.lease.expires_at, now())
-        early = now() - self.lease.granted_at < _QUICK_END.maximum_s
-        self._quick_ends = self._quick_ends + 1 if early else 0
+        young = now() - self.lease.granted_at < _QUICK_END.maximum_s
+        early = self._left_s() > ROUNDING_S  # one that ended as granted is not suspicious
+        self._quick_ends = self._quick_ends + 1 if young and early else 0
         self.lease = None
         self._live.clear()
         self._client.use_token(None, 0)
@@ -271,19 +295,29 @@ class TokenKeeper:
     async def _renew(self, lease: TokenLease) -> None:
         try:
             answer = await self._client.renew_token(lease.increment_s)
-        except VaultUnavailable as error:
+        except VaultError as error:
+            await self._renewal_failed(lease, error)
+        else:
+            if self.serial == lease.serial:  # else it was rejected while this was on its way
+                self._renewed(lease, answer.auth.lease_duration_s if answer.auth else 0)
+
+    async def _renewal_failed(self, lease: TokenLease, error: VaultError) -> None:
+        if isinstance(error, VaultDenied):
+            try:
+                async with self._verifying:
+                    await self._look_up()
+            except VaultUnavailable as unavailable:
+                error = unavailable
+        if self.serial != lease.serial:
+            return
+        if isinstance(error, VaultUnavailable):
             attempt = self._renewal_trouble.count
             self._renewal_trouble.failed(error, expires=iso(lease.expires_at))
-            self._renew_at = now() + self._retry_delay(attempt)
-            return
-        except VaultDenied as error:
-            if await self._is_good():
-                self._give_up_renewing(lease, error)
-            return
-        except VaultError as error:
+            self._renew_at = now() + self._retry_delay(error, attempt)
+        else:
             self._give_up_renewing(lease, error)
-            return
-        granted = answer.auth.lease_duration_s if answer.auth else 0
+
+    def _renewed(self, lease: TokenLease, granted: int) -> None:
         self._renewal_trouble.recovered()
         self._quick_ends = 0
         self._hold(lease.renewed(float(granted), at=now()))
@@ -310,22 +344,27 @@ class TokenKeeper:
 
     async def _probe(self) -> None:
         self._probe_at = now() + self._probe_interval_s * self._rng.uniform(0.9, 1.0)
-        async with self._verifying:
-            await self._is_good()
-
-    async def _is_good(self) -> bool:
-        """Ask Vault about the live token; a bad one is dropped. Without an answer it is good."""
-        try:
-            return await self._look_up()
-        except VaultUnavailable:
-            return True
+        with contextlib.suppress(VaultUnavailable):
+            async with self._verifying:
+                await self._look_up()
 
     async def _look_up(self) -> bool:
+        """Ask Vault about the live token; a bad one is dropped. Whether there is a good one.
+
+        :raises VaultUnavailable: without an answer.
+        """
         lease = self.lease
+        if lease is None:
+            return False
         try:
             answer = await self._client.lookup_token()
+        except VaultUnavailable:
+            raise
         except VaultDenied as error:
-            if self.lease is lease and lease is not None:
+            if _is_policy(error):
+                self._found_good(lease)
+                return True
+            if self.serial == lease.serial:
                 log.warning(
                     "token.rejected",
                     accessor=lease.accessor,
@@ -334,16 +373,38 @@ class TokenKeeper:
                 )
                 self._drop()
             return False
-        self._good_until = now() + GOOD_FOR_S
-        self._note_ttl(lease, whole((answer.data or {}).get("ttl")))
+        except VaultError:
+            # A gateway without this endpoint: nothing was said about the token, and Vault itself
+            # refuses a bad token before it looks at the path.
+            self._found_good(lease)
+            return True
+        if self._found_good(lease):
+            self._note_ttl(lease, whole((answer.data or {}).get("ttl")))
         return True
 
-    def _note_ttl(self, lease: TokenLease | None, ttl_s: int) -> None:
+    def _found_good(self, lease: TokenLease) -> bool:
+        """Note that *lease*'s token is good; whether it is still the live one."""
+        if self.serial != lease.serial:
+            return False
+        self._good_until = now() + GOOD_FOR_S
+        return True
+
+    def _note_ttl(self, lease: TokenLease, ttl_s: int) -> None:
         """Believe Vault when it says that the token ends earlier than was granted."""
-        if lease is not None and lease is self.lease and ttl_s > 0:
-            end = now() + ttl_s
-            if end < lease.expires_at - 2 * ROUNDING_S:
-                self._hold(replace(lease, expires_at=end))
+        end = now() + ttl_s
+        if lease is self.lease and ttl_s > 0 and end < lease.expires_at - 2 * ROUNDING_S:
+            planned = self._replace_at
+            self._hold(replace(lease, expires_at=end))
+            self._replace_at = min(self._replace_at, planned)  # somebody may have asked for it
+
+
+def _is_policy(error: VaultDenied) -> bool:
+    """Whether Vault knows the token, and only its policy lacks the path.
+
+    Vault and OpenBao then say "1 error occurred: permission denied". Of a bad token they say
+    "permission denied", and since Vault 1.16 "2 errors occurred: permission denied, invalid token".
+    """
+    return any(said.startswith("1 error occurred") for said in error.errors)
 
 
 def _login_result(error: AuthError | VaultError) -> str:

@@ -50,9 +50,9 @@ class TokenLease:
 
     def renewed(self, granted_s: float, *, at: float) -> TokenLease:
         """Return the lease after a renewal that granted *granted_s* seconds."""
-        if granted_s <= 0:
-            return replace(self, renewable=False, final=False, expires_at=math.inf)
-        short = granted_s + ROUNDING_S < self.increment_s
+        # 0 is less than a second, rounded down: what had an end never loses it by a renewal.
+        granted_s = max(granted_s, 0.0)
+        short = granted_s + min(ROUNDING_S, self.increment_s / 2) < self.increment_s
         return replace(self, granted_at=at, expires_at=at + granted_s, final=short)
 
     def ended_by_policy(self) -> TokenLease:

@@ -33,7 +33,7 @@ class AuthMethod(Protocol):
 
     @property
     def name(self) -> str:
-        """``aws_iam``, ``approle`` or ``token_file``."""
+        """What chooses it in the settings: ``aws_iam``, ``approle``, ..."""
 
     async def login(self, client: LoginClient) -> AuthData:
         """Log in once; the caller retries.

@@ -168,8 +168,8 @@ def test_neighbours_do_not_clash(one: str, other: str) -> None:
 
 
 def test_a_file_below_a_file_clashes_in_either_order() -> None:
-    assert [clash.output for clash in checks.clashes([("/a", None), ("/a/b", None)])] == [1]
-    assert [clash.output for clash in checks.clashes([("/a/b/c", None), ("/a", None)])] == [0]
+    assert [clash.position for clash in checks.clashes([("/a", None), ("/a/b", None)])] == [1]
+    assert [clash.position for clash in checks.clashes([("/a/b/c", None), ("/a", None)])] == [0]
 
 
 def test_the_model_itself_refuses_clashes() -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from leasekeeper.aws.credentials import AwsCredentials, CredentialSource
 from leasekeeper.errors import LoginDenied, VaultRejected, VaultUnavailable
@@ -158,6 +159,26 @@ async def test_the_arn_that_vault_saw_goes_before_the_one_that_ecs_told(
     await method().login(vault)
 
     assert named(events, "auth.caller_identified")[0]["arn"] == seen
+
+
+async def test_keys_in_the_settings_sign_the_login(
+    monkeypatch: pytest.MonkeyPatch, events: list[structlog.typing.EventDict]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "other")
+    auth = AwsIamAuth(
+        role="web",
+        access_key="AKIAFIXED",
+        secret_key=SecretStr("canary-fixed-key"),
+        session_token=SecretStr("canary-fixed-session"),
+    )
+    vault = Vault(TOKEN)
+
+    await AwsIamMethod(auth, clock=lambda: NOW).login(vault)
+
+    assert "Credential=AKIAFIXED/" in vault.headers()["Authorization"][0]
+    assert vault.headers()["X-Amz-Security-Token"] == ["canary-fixed-session"]
+    assert "canary" not in f"{events} {auth!r}"
 
 
 async def test_a_refusal_is_explained_and_has_the_credentials_read_again() -> None:

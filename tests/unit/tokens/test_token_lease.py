@@ -49,8 +49,13 @@ def test_a_renewal_that_lacks_one_second_is_only_rounded() -> None:
     assert not lease().renewed(89, at=160).final
 
 
-def test_a_renewal_without_an_end_makes_the_token_endless() -> None:
-    assert lease().renewed(0, at=160).expires_at == math.inf
+@pytest.mark.parametrize("ttl_s", [1, 2, 90])
+def test_a_renewal_that_grants_nothing_is_the_end_and_not_endless(ttl_s: int) -> None:
+    """Less than a second is left at max TTL, and Vault rounds it down to zero."""
+    ended = lease(ttl_s).renewed(0, at=160)
+
+    assert ended.expires_at == 160
+    assert ended.final
 
 
 def test_repr_does_not_show_the_token() -> None:

@@ -4,26 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leasekeeper.settings.model import AppRoleAuth, AwsIamAuth
+from leasekeeper.settings import model
 
 if TYPE_CHECKING:
-    from leasekeeper.settings.model import Auth
     from leasekeeper.tokens.method import AuthMethod
 
 
-def create_method(auth: Auth) -> AuthMethod:
+def create_method(auth: model.Auth, vault: model.VaultSection | None = None) -> AuthMethod:
     """Return the method that *auth* describes. Nothing is read or asked yet.
 
-    :raises ConfigError: if a setting is no region or no URL.
+    *vault* is for the methods that make connections of their own: `cert`, `ldap` and an AppRole
+    with a wrapped secret id.
+
+    :raises ConfigError: if a setting is no region or no URL, or `cert` has no certificate.
     """
-    if isinstance(auth, AwsIamAuth):
-        from leasekeeper.tokens.methods.aws_iam import AwsIamMethod
+    vault = vault or model.VaultSection()
+    match auth:
+        case model.AwsIamAuth():
+            from leasekeeper.tokens.methods.aws_iam import AwsIamMethod
 
-        return AwsIamMethod(auth)
-    if isinstance(auth, AppRoleAuth):
-        from leasekeeper.tokens.methods.approle import AppRoleMethod
+            return AwsIamMethod(auth)
+        case model.AwsEc2Auth():
+            from leasekeeper.tokens.methods.aws_ec2 import AwsEc2Method
 
-        return AppRoleMethod(auth)
-    from leasekeeper.tokens.methods.token_file import TokenFileMethod
+            return AwsEc2Method(auth)
+        case model.AppRoleAuth():
+            from leasekeeper.tokens.methods.approle import AppRoleMethod
 
-    return TokenFileMethod(auth)
+            return AppRoleMethod(auth, vault)
+        case model.JwtAuth() | model.KubernetesAuth():
+            from leasekeeper.tokens.methods.jwt import JwtMethod
+
+            return JwtMethod(auth)
+        case model.CertAuth():
+            from leasekeeper.tokens.methods.cert import CertMethod
+
+            return CertMethod(auth, vault)
+        case model.LdapAuth():
+            from leasekeeper.tokens.methods.ldap import LdapMethod
+
+            return LdapMethod(auth, vault)
+        case model.TokenFileAuth():
+            from leasekeeper.tokens.methods.token_file import TokenFileMethod
+
+            return TokenFileMethod(auth)

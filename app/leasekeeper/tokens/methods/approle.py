@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from leasekeeper.errors import LoginInputError
-from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.redaction import redactor
 from leasekeeper.tokens.denials import LoginContext, refusals_explained
-from leasekeeper.tokens.methods.common import described, read_word, token_of
+from leasekeeper.tokens.methods.common import described, token_of
+from leasekeeper.tokens.methods.credential_file import CredentialFile, Removal
+from leasekeeper.tokens.methods.wrapped_secret_id import unwrap_secret_id
 
 if TYPE_CHECKING:
-    from leasekeeper.settings.model import AppRoleAuth
+    from leasekeeper.settings.model import AppRoleAuth, VaultSection
     from leasekeeper.tokens.method import LoginClient
     from leasekeeper.vault.response import AuthData
 
 
 class AppRoleMethod:
-    """Sends the ids. Files are read at every login; the last good value outlives its file."""
+    """Sends the ids. Files are read at every login; the last good value outlives its file.
+
+    *vault* says where a wrapped secret id is unwrapped.
+    """
 
     name = "approle"
 
-    def __init__(self, auth: AppRoleAuth) -> None:
-        secret_id = auth.secret_id.get_secret_value() if auth.secret_id else None
+    def __init__(self, auth: AppRoleAuth, vault: VaultSection) -> None:
         self._namespace = auth.namespace
         self._mount = auth.mount
-        self._role_id = _Word("role id", auth.role_id, auth.role_id_file)
-        self._secret_id = _Word("secret id", secret_id, auth.secret_id_file)
+        self._role_id = auth.role_id
+        self._role_id_file = CredentialFile("role id", auth.role_id_file or "")
+        self._secret_id = auth.secret_id.get_secret_value() if auth.secret_id else ""
+        self._secret_id_file = _secret_id_file(auth, vault)
 
     async def login(self, client: LoginClient) -> AuthData:
         """Log in once; see `AuthMethod.login`."""
-        body = {"role_id": await self._role_id.read()}
-        if secret_id := await self._secret_id.read():
-            redactor.protect("secret id", [secret_id])
-            body["secret_id"] = secret_id
+        body = {"role_id": self._role_id or await self._role_id_file.read()}
+        if self._secret_id_file is not None:
+            body["secret_id"] = await self._secret_id_file.read()
+        elif self._secret_id:
+            redactor.protect("secret id", [self._secret_id])
+            body["secret_id"] = self._secret_id
         context = LoginContext(
             method="approle",
             login=f"login of {self.describe()}",
@@ -52,22 +59,21 @@ class AppRoleMethod:
         """Nothing to let go of."""
 
 
-class _Word:
-    """A value from the settings, or from a file that may be removed after its first reading."""
-
-    def __init__(self, what: str, value: str | None, path: str | None) -> None:
-        self._what = what
-        self._path = path
-        self._last = value or ""
-
-    async def read(self) -> str:
-        """Return the value, or an empty string if neither value nor file was given."""
-        if self._path is None:
-            return self._last
-        try:
-            self._last = await read_word(self._path, self._what)
-        except LoginInputError as error:
-            if not self._last:
-                raise
-            log.debug("auth.file_gone", error=error.message)
-        return self._last
+def _secret_id_file(auth: AppRoleAuth, vault: VaultSection) -> CredentialFile | None:
+    if auth.secret_id_file is None:
+        return None
+    wrapped_by, unwrap = auth.secret_id_response_wrapping_path, None
+    if wrapped_by is not None:
+        unwrap = partial(
+            unwrap_secret_id,
+            made_by=wrapped_by,
+            vault=vault,
+            mount=auth.mount,
+            namespace=auth.namespace,
+        )
+    return CredentialFile(
+        "secret id",
+        auth.secret_id_file,
+        removal=Removal() if auth.remove_secret_id_file_after_reading else None,
+        unwrap=unwrap,
+    )

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from leasekeeper.aws.chain import find_source
-from leasekeeper.aws.credentials import AwsCredentials, CredentialSource
+from leasekeeper.aws.credentials import AwsCredentials, CredentialSource, Load
 from leasekeeper.aws.sts import SignedRequest, sign_get_caller_identity, sts_endpoint
 from leasekeeper.errors import LoginDenied
 from leasekeeper.telemetry.events import log
@@ -50,7 +50,7 @@ class AwsIamMethod:
         self._wall_clock = clock
         self._correction_s = 0.0
         self._source = source or CredentialSource(
-            find_source(auth.profile, self._endpoint.region), clock=self._clock
+            _fixed(auth) or find_source(auth.profile, self._endpoint.region), clock=self._clock
         )
         self._caller: tuple[str | None, ...] = ()
 
@@ -141,6 +141,23 @@ class AwsIamMethod:
             server_id=self._server_id or "",
             caller=credentials.role_arn or "",
         )
+
+
+def _fixed(auth: AwsIamAuth) -> Load | None:
+    """Return what reads the credentials in the settings, if there are any."""
+    if auth.access_key is None or auth.secret_key is None:
+        return None
+    credentials = AwsCredentials(
+        access_key=auth.access_key,
+        secret_key=auth.secret_key.get_secret_value(),
+        token=auth.session_token.get_secret_value() if auth.session_token else None,
+        source="settings",
+    )
+
+    async def load() -> AwsCredentials:
+        return credentials
+
+    return load
 
 
 def login_body(role: str, signed: SignedRequest) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import aiofiles
@@ -41,21 +44,47 @@ async def read_word(path: str, what: str) -> str:
 
     :raises LoginInputError: if there is none; *what* says what was looked for.
     """
-    try:
-        async with aiofiles.open(path, encoding="utf-8") as file:
-            text = (await file.read(MAX_FILE_CHARACTERS + 1)).strip()
-    except OSError as error:
-        raise LoginInputError(
-            f"the {what} file {path!r} cannot be read: {error.strerror}",
-            hint="it is read again for every try; check the path and the file's owner and mode",
-        ) from error
-    except UnicodeDecodeError:
-        text = "\0"
-    if not text:
-        raise LoginInputError(f"the {what} file {path!r} is empty", hint=_ONE_WORD)
-    if len(text) > MAX_FILE_CHARACTERS or not text.isprintable() or " " in text:
-        raise LoginInputError(f"the {what} file {path!r} holds something else", hint=_ONE_WORD)
+    text = await read_line(path, what)
+    if not text.isprintable() or " " in text:
+        raise _something_else(path, what)
     return text
 
 
-_ONE_WORD = "the file has to hold the value alone, as plain text; it is read again for every try"
+async def read_line(path: str, what: str) -> str:
+    """Return the one line in the file at *path*, without white space around it.
+
+    :raises LoginInputError: if there is none; *what* says what was looked for.
+    """
+    try:
+        async with aiofiles.open(path, encoding="utf-8", opener=_open_regular) as file:
+            text = (await file.read(MAX_FILE_CHARACTERS + 1)).strip()
+    except OSError as error:
+        why = _NOT_REGULAR if error.errno == errno.ENOTSUP else error.strerror
+        raise LoginInputError(
+            f"the {what} file {path!r} cannot be read: {why}",
+            hint="it is read again for every try; check the path and the file's owner and mode",
+        ) from error
+    except UnicodeDecodeError:
+        raise _something_else(path, what) from None  # the cause holds the content
+    if not text:
+        raise LoginInputError(f"the {what} file {path!r} is empty", hint=_ONE_VALUE)
+    if len(text) > MAX_FILE_CHARACTERS or len(text.splitlines()) > 1 or "\0" in text:
+        raise _something_else(path, what)
+    return text
+
+
+_ONE_VALUE = "the file has to hold the value alone, as plain text; it is read again for every try"
+_NOT_REGULAR = "it is not a regular file"
+
+
+def _something_else(path: str, what: str) -> LoginInputError:
+    return LoginInputError(f"the {what} file {path!r} holds something else", hint=_ONE_VALUE)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open *path* unless it is a pipe or a device, which could keep the reader waiting for ever."""
+    file = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.ENOTSUP, _NOT_REGULAR)
+    return file

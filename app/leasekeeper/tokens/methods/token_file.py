@@ -42,7 +42,10 @@ class TokenFileMethod:
 
 
 def _auth_data(token: str, found: dict[str, Any]) -> AuthData:
-    """Return what a lookup says in the shape of a login. A root token has a duration of 0."""
+    """Return what a lookup says in the shape of a login.
+
+    A root token has a duration of 0. So has a token in its last second, which has an end, though.
+    """
     metadata = found.get("meta")
     policies = tuple(map(str, found.get("policies") or ()))
     return AuthData(
@@ -53,7 +56,7 @@ def _auth_data(token: str, found: dict[str, Any]) -> AuthData:
         metadata={str(k): str(v) for k, v in metadata.items()}
         if isinstance(metadata, dict)
         else {},
-        lease_duration_s=_whole(found.get("ttl")),
+        lease_duration_s=_whole(found.get("ttl")) or (1 if found.get("expire_time") else 0),
         renewable=found.get("renewable") is True,
         token_type=str(found.get("type") or "service"),
         entity_id=str(found.get("entity_id") or ""),

@@ -1,0 +1,126 @@
+"""From what Vault Agent's files say to a draft of our settings.
+
+Most keys mean one setting (`Key.to`); here and in `login` and `products` is what takes more than
+that, and where the agent's defaults are not ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from leasekeeper.settings import environment
+from leasekeeper.settings.draft import Draft, Origin, Path
+from leasekeeper.settings.problems import Problems
+from leasekeeper.settings.vault_agent import schema, values
+from leasekeeper.settings.vault_agent.login import put_login
+from leasekeeper.settings.vault_agent.products import put_outputs, put_sinks
+from leasekeeper.settings.vault_agent.target import AGENT_DEFAULT, Target
+from leasekeeper.settings.vault_agent.tree import Literal, Node
+
+if TYPE_CHECKING:
+    from leasekeeper.settings.environment import Variables
+    from leasekeeper.settings.vault_agent.stanzas import Notes, Written
+
+_DEFAULT_LISTENER = "127.0.0.1:8200"
+# About as long as the agent's twelve tries of a secret take before it gives up.
+_PATIENCE_S = 300.0
+# The last part of VAULT_... and BAO_..., which win over the file, and how they are read.
+_LOG_VARIABLES: dict[str, Callable[[Node], str]] = {
+    "LOG_LEVEL": values.level,
+    "LOG_FORMAT": values.log_format,
+}
+
+
+class AgentProblems(Problems):
+    """Calls what stands in the agent's files by the names it has there."""
+
+    def name(self, origin: Origin, path: Path) -> str:
+        """Return the key of Vault Agent that means *path*."""
+        plain = ".".join(part for part in path if isinstance(part, str))
+        found = _NAMES.get(plain) if origin.line is not None else None
+        return found or super().name(origin, path)
+
+
+def _names() -> dict[str, str]:
+    """Return the key of the agent for each setting of ours that one means."""
+    found: dict[str, str] = {}
+    for path, stanza in schema.walk(schema.TOP):
+        place = path.partition(" (")[0]
+        for name, key in stanza.keys.items():
+            if key.to:
+                found.setdefault(key.to, f"{place}.{name}" if place else name)
+    return {**found, "auth": "auto_auth.method", "outputs": "template", "sinks": "auto_auth.sink"}
+
+
+_NAMES = _names()
+
+
+def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
+    """Return the settings that *top* means; the environment's own come on top of it later."""
+    target = Target(Draft(top.origin), variables, notes)
+    target.put_plain(top)
+    for name in ("vault", "template_config"):
+        if block := top.one(name):
+            target.put_plain(block, but=("exit_on_retry_failure",))
+    put_login(top, target)
+    put_outputs(top, target)
+    put_sinks(top, target)
+    _put_deadline(top, target)
+    _put_listener(top, target)
+    _put_log_variables(target)
+    _check_cache(top, target)
+    target.settle("auth", "an auto_auth block is needed: nothing happens here without a login")
+    if target.draft.get(("sinks",)) is None:
+        target.settle("outputs", "a template or sink block is needed: there is nothing to write")
+    return target.draft
+
+
+def _put_deadline(top: Written, target: Target) -> None:
+    """Wait for ever at start, as the agent does, unless it was told to give up."""
+    path: Path = ("lifecycle", "startup_deadline")
+    config, key = top.one("template_config"), "exit_on_retry_failure"
+    if config is not None and config.get(key):
+        target.put(path, _PATIENCE_S, config.origin_of(key))
+    else:
+        target.put(path, 0.0, AGENT_DEFAULT)
+
+
+def _put_listener(top: Written, target: Target) -> None:
+    path: Path = ("web", "listen")
+    for listener in top.all("listener"):
+        reason = ""
+        if listener.text("role") != "metrics_only":
+            reason = listener.schema.about
+        elif listener.type == "unix":
+            reason = 'has type "unix", which is not supported; use "tcp"'
+        elif not listener.get("tls_disable"):
+            reason = "needs tls_disable = true: the web server speaks plain HTTP"
+        elif target.draft.get(path) is not None:
+            reason = "is the second one for metrics; there can only be one"
+        if reason:
+            target.notes.problems.add(listener.origin, f"listener: {reason}")
+            continue
+        address = listener.text("address") or _DEFAULT_LISTENER
+        target.put(path, address, listener.origin_of("address"))
+        text = "listener: serves /metrics and /health, but not /agent/v1/metrics"
+        target.notes.warn(listener.origin, text)
+
+
+def _put_log_variables(target: Target) -> None:
+    for last, read in _LOG_VARIABLES.items():
+        found = target.variables.first(f"BAO_{last}", f"VAULT_{last}")
+        if found is None:
+            continue
+        name, text = found
+        path: Path = ("log", last.removeprefix("LOG_").lower())
+        try:
+            target.put(path, read(Literal(text, 0)), environment.origin(name))
+        except ValueError as error:
+            target.notes.problems.add(environment.origin(name), str(error), path)
+
+
+def _check_cache(top: Written, target: Target) -> None:
+    cache = top.one("cache")
+    if cache is not None and not cache.one("persist"):
+        target.notes.problems.add(cache.origin, f"cache: {cache.schema.about}")
