@@ -31,6 +31,7 @@ class FakeToken:
     expires: float
     kind: str = "service"
     period: float = 0
+    renewable: bool = True
     revoked: bool = False
 
 
@@ -68,12 +69,13 @@ class FakeVault(Transport):
         self.by_user: dict[str, FakeLease] = {}
         self.kv1: dict[str, dict[str, Any]] = {}
         self.kv2: dict[str, dict[str, Any]] = {}
+        self.kv2_deleted: set[str] = set()
         self.static_roles: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[float, str, str]] = []
         self.faults: list[Fault] = []
         self.down = False
         self.token_ttl, self.token_max_ttl = 60.0, math.inf
-        self.token_kind, self.token_period = "service", 0.0
+        self.token_kind, self.token_period, self.token_renewable = "service", 0.0, True
         self.lease_ttl, self.lease_max_ttl, self.lease_renewable = 30.0, 90.0, True
         self.denied_paths: set[str] = set()
         self.latency_s = 0.001
@@ -118,6 +120,8 @@ class FakeVault(Transport):
         headers: Mapping[str, str],
         body: Any = None,
         params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> Reply:
         method, path = method.upper(), path.removeprefix("/v1/")
         if path.endswith("?list=true"):
@@ -182,6 +186,7 @@ class FakeVault(Transport):
             expires=now + min(ttl, self.token_max_ttl if not self.token_period else ttl),
             kind=self.token_kind,
             period=self.token_period,
+            renewable=self.token_renewable and self.token_kind != "batch",
         )
         self.tokens[token.name] = token
         return _reply(200, {"auth": self._auth(token)})
@@ -191,8 +196,10 @@ class FakeVault(Transport):
             "client_token": token.name,
             "accessor": "" if token.kind == "batch" else f"acc-{token.name[-3:]}",
             "policies": ["default", "product"],
+            "token_policies": ["default", "product"],
+            "metadata": None,
             "lease_duration": round(token.expires - self._now()),
-            "renewable": token.kind == "service",
+            "renewable": token.renewable,
             "token_type": token.kind,
         }
 
@@ -201,6 +208,8 @@ class FakeVault(Transport):
         if what == "renew-self":
             if token.kind == "batch":
                 return _reply(400, {"errors": ["batch tokens cannot be renewed"]})
+            if not token.renewable:
+                return _reply(400, {"errors": ["lease is not renewable"]})
             asked = float(str(body.get("increment") or token.ttl).rstrip("s"))
             token.expires = min(now + (token.period or asked), token.created + token.max_ttl)
             return _reply(200, {"auth": self._auth(token)})
@@ -211,25 +220,50 @@ class FakeVault(Transport):
 
     def _lease_api(self, what: str, body: dict[str, Any]) -> Reply:
         lease = self.leases.get(body.get("lease_id", ""))
+        if what == "revoke":
+            if lease is not None:
+                lease.revoked = True
+            return _reply(204, None)
         if lease is None or not self._lease_lives(lease):
             said = "lease not found" if what == "renew" else "invalid lease"
             return _reply(400, {"errors": [said]})
-        if what == "renew":
-            if not lease.renewable:
-                return _reply(400, {"errors": ["lease is not renewable"]})
-            end = self._now() + float(body.get("increment") or lease.ttl)
-            lease.expires = min(end, lease.created + lease.max_ttl)
-        elif what == "revoke":
-            lease.revoked = True
-            return _reply(204, None)
+        if what == "lookup":
+            return _reply(200, {"data": self._about(lease)})
+        if not lease.renewable:
+            return _reply(400, {"errors": ["lease is not renewable"]})
+        lease.expires = self._end(lease, float(body.get("increment") or lease.ttl))
         left = round(lease.expires - self._now())
-        return _reply(200, {"lease_id": lease.lease_id, "lease_duration": left, "data": {}})
+        return _reply(
+            200,
+            {
+                "lease_id": lease.lease_id,
+                "lease_duration": left,
+                "renewable": lease.renewable,
+                "data": None,
+            },
+        )
+
+    def _end(self, lease: FakeLease, wish: float) -> float:
+        """Return when a lease ends that is to live *wish* seconds from now."""
+        end = min(self._now() + wish, lease.created + lease.max_ttl)
+        # A batch token cannot be renewed, so nothing that it makes may be promised for longer.
+        return min(end, lease.token.expires) if lease.token.kind == "batch" else end
+
+    def _about(self, lease: FakeLease) -> dict[str, Any]:
+        return {
+            "id": lease.lease_id,
+            "expire_time": "some day",
+            "renewable": lease.renewable,
+            "ttl": math.ceil(lease.expires - self._now()),
+        }
 
     def _mount(self, path: str) -> Reply:
         engines = {"secret": ("kv", "2"), "kv": ("kv", "1"), "database": ("database", None)}
         engine, version = engines.get(path.partition("/")[0], (None, None))
         if engine is None:
-            return _reply(403, {"errors": ["preflight capability check returned 403"]})
+            said = "please ensure client's policies grant access to path"
+            error = f'preflight capability check returned 403, {said} "{path}/"'
+            return _reply(403, {"errors": [error]})
         options = {"version": version} if version else None
         data = {"path": path.partition("/")[0] + "/", "type": engine, "options": options}
         return _reply(200, {"data": data})
@@ -238,8 +272,11 @@ class FakeVault(Transport):
         if path.startswith("database/creds/"):
             return self._credentials(path, token)
         if path.startswith("database/static-creds/"):
-            role = self.static_roles.get(path.rpartition("/")[2])
-            return _reply(404, {"errors": []}) if role is None else _reply(200, {"data": role})
+            name = path.rpartition("/")[2]
+            role = self.static_roles.get(name)
+            if role is None:
+                return _reply(400, {"errors": [f"unknown role: {name}"]})
+            return _reply(200, {"data": role})
         if method == "LIST":
             below = path.removeprefix("secret/metadata/").removeprefix("kv/").strip("/") + "/"
             names = self.kv2 if path.startswith("secret/") else self.kv1
@@ -256,6 +293,9 @@ class FakeVault(Transport):
         data = self.kv2.get(name)
         if data is None:
             return _reply(404, {"errors": []})
+        if name in self.kv2_deleted:
+            metadata = {"version": 1, "deletion_time": "a while ago", "destroyed": False}
+            return _reply(404, {"data": {"data": None, "metadata": metadata}})
         return _reply(200, {"data": {"data": data, "metadata": {"version": 1}}})
 
     def _credentials(self, path: str, token: FakeToken) -> Reply:
@@ -267,9 +307,10 @@ class FakeVault(Transport):
             ttl=self.lease_ttl,
             max_ttl=self.lease_max_ttl,
             created=now,
-            expires=now + min(self.lease_ttl, self.lease_max_ttl),
+            expires=now,
             renewable=self.lease_renewable,
         )
+        lease.expires = self._end(lease, self.lease_ttl)
         self.leases[lease.lease_id] = self.by_user[username] = lease
         return _reply(
             200,

@@ -24,13 +24,16 @@ def due(at: float) -> bool:
 
 
 def wall_time(at: float) -> datetime | None:
-    """Return the UTC wall time of loop time *at*, or None when *at* never comes."""
+    """Return the UTC wall time of loop time *at*, or None when no calendar has it."""
     if math.isinf(at):
         return None
-    return datetime.fromtimestamp(time.time() + at - now(), tz=UTC)
+    try:
+        return datetime.fromtimestamp(time.time() + at - now(), tz=UTC)
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999
+        return None
 
 
 def iso(at: float) -> str | None:
-    """Return loop time *at* as ``2026-01-31T12:00:00Z``, or None when it never comes."""
+    """Return loop time *at* as ``2026-01-31T12:00:00Z``, or None as `wall_time`."""
     wall = wall_time(at)
     return None if wall is None else wall.strftime("%Y-%m-%dT%H:%M:%SZ")

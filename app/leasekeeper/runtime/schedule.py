@@ -14,6 +14,8 @@ from leasekeeper.runtime.clock import due as has_come
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.tasks import Nursery
 
+_AFTER_A_BUG_S = 60.0
+
 
 class Job(Protocol):
     """Something that has a next step."""
@@ -41,7 +43,7 @@ class Schedule:
 
     A job never runs twice at the same time; waking a running job runs it once more. At most
     *concurrency* steps run at a time. A step that raises is a bug: *on_error* hears of it and the
-    job is not run again until it is woken.
+    job is tried again after a minute, because a secret that nobody cares for would run out.
     """
 
     def __init__(self, *, concurrency: int, on_error: Callable[[str, BaseException], None]) -> None:
@@ -103,7 +105,7 @@ class Schedule:
             return
 
     async def _step(self, entry: _Entry) -> None:
-        due = math.inf
+        due = now() + _AFTER_A_BUG_S
         try:
             due = await entry.job.step()
         finally:

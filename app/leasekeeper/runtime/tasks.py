@@ -47,6 +47,24 @@ async def _eternal(name: str, run: RootTask) -> NoReturn:
     raise RootTaskReturned(msg)
 
 
+async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do *work*, or cancel it when *stop* is set; whether it was done. Its errors propagate."""
+    loop = asyncio.get_running_loop()
+    working = loop.create_task(work, name="work")
+    stopping = loop.create_task(stop.wait(), name="stop watcher")
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.wait((working, stopping))
+    if working.cancelled():
+        return False
+    working.result()
+    return True
+
+
 class Nursery:
     """Owns short tasks that outlive the call that starts them; `close` ends them all.
 

@@ -23,8 +23,8 @@ from leasekeeper.errors import (
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import due, iso, now
 from leasekeeper.secrets.lifetime import (
-    ROUNDING_S,
     Life,
+    is_truncated,
     life_of,
     renew_after,
     rotate_after,
@@ -32,28 +32,31 @@ from leasekeeper.secrets.lifetime import (
 )
 from leasekeeper.secrets.mounts import Mounts, api_path
 from leasekeeper.secrets.request import Operation, SecretRequest
+from leasekeeper.secrets.rotation import RotationWatch
 from leasekeeper.secrets.snapshot import Lifetime, SecretKind, Snapshot
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.metrics import MINTS
 from leasekeeper.telemetry.redaction import redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
-from leasekeeper.vault.client import VaultClient
+from leasekeeper.vault.client import Mount, VaultClient
 from leasekeeper.vault.response import VaultResponse
 
 RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
+# While there is no value that works, an application is down: do not make it wait for a minute.
+_URGENT_RETRY = Backoff(minimum_s=1.0, maximum_s=15.0)
 # Leases that are lost again and again are not replaced in a loop: the first at once, then slower.
+# The same for certificates that have ended on arrival.
 _LOST_AGAIN = Backoff(minimum_s=1.0, maximum_s=120.0)
 # A last attempt at a new value when every renewal has failed: at five sixths of the lease's life.
 _SAFETY_NET = 1 / 6
 # A lease that is gone is noticed on the way to its replacement; do not wait for less than this.
 _SHORTEST_RETRY_S = 0.5
-# Vault answers with whole seconds, so the rotation of a static role may come this much early.
-_ROTATION_EARLY_S = 0.6
-# Vault's rotation queue is looked at every 5 s, so a rotation may be late by that and a little.
-_ROTATION_LATE_S = 10.0
-# After the boundary: ask this often for as long as the rotation may be late, then more slowly.
-_ROTATION_POLL_S, _ROTATION_SLOW_POLL_S = 0.15, 2.0
+# A certificate with less than this has ended on arrival: the issuer's clock or ours is off.
+_SHORTEST_LIFE_S = 1.0
+# How Vault says that a lease does not exist. It answers 400 to a renewal that the database
+# refuses, too, and there are gateways that refuse the whole endpoint: neither ends a lease.
+_GONE = ("lease not found", "invalid lease", "lease expired", "lease is expired")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +73,12 @@ class KeeperContext:
     on_snapshot: Callable[[Snapshot], None]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SecretLease:
     """The lease behind the current snapshot."""
 
     lease_id: str
     increment_s: float
-    renewable: bool
     token_serial: int
 
 
@@ -88,8 +90,10 @@ class SecretKeeper:
         self._trouble = Trouble("secret.fetch", secret=request.name)
         self._renewal_trouble = Trouble("lease.renewal", secret=request.name)
         self._lost_in_a_row = 0
+        self._probe_refused = False
         self._waited_for_token = 0
         self._expected_life_s = 0.0
+        self._rotation = RotationWatch()
         self.request = request
         self.snapshot: Snapshot | None = None
         self.lease: SecretLease | None = None
@@ -120,8 +124,8 @@ class SecretKeeper:
 
     async def step(self) -> float:
         """Do what is due; return when the next thing is."""
-        await self._context.tokens.ready()
         await self._context.client.reachability.wait()
+        await self._context.tokens.ready()
         if self.lease is not None and due(self.renew_at):
             await self._renew(self.lease)
         if due(self.fetch_at):
@@ -138,11 +142,14 @@ class SecretKeeper:
         Leases die with the token that made them, so they are made anew under the new one while
         the old one still lives. Values without a lease are left alone.
         """
-        serial = self._context.tokens.serial
-        outlived = self.lease is not None and self.lease.token_serial != serial
-        if outlived or self._trouble.active:
+        needed = self._trouble.active or (self.lease is not None and self._outlived(self.lease))
+        if needed:
             self.fetch_at = -math.inf
-        return outlived or self._trouble.active
+        return needed
+
+    def _outlived(self, lease: SecretLease) -> bool:
+        """Whether *lease* ends with a token that is no longer in use."""
+        return lease.token_serial != self._context.tokens.serial
 
     def vault_returned(self) -> float:
         """React to the end of an outage; return when to try again what had failed."""
@@ -183,8 +190,19 @@ class SecretKeeper:
 
     async def _ask(self) -> tuple[VaultResponse, int]:
         """Return the answer and the number of the token that asked."""
+        mounts, path = self._context.mounts, self.request.path
+        mount = await mounts.of(path)
+        try:
+            return await self._ask_at(mount)
+        except SecretNotFound:
+            if (mount_now := await mounts.again(path)) != mount:
+                return await self._ask_at(mount_now)
+            if self.request.operation is not Operation.LIST:
+                raise
+        return VaultResponse(data={"keys": []}), self._context.client.token_serial
+
+    async def _ask_at(self, mount: Mount | None) -> tuple[VaultResponse, int]:
         client, request = self._context.client, self.request
-        mount = await self._context.mounts.of(request.path)
         path = api_path(mount, request.operation, request.path)
         # Nothing is awaited between this line and the request's headers.
         serial = client.token_serial
@@ -195,10 +213,7 @@ class SecretKeeper:
                 arguments = dict(request.arguments)
                 kv2 = mount is not None and mount.is_kv2
                 return await client.write(path, {"data": arguments} if kv2 else arguments), serial
-        try:
-            return await client.list(path), serial
-        except SecretNotFound:
-            return VaultResponse(data={"keys": []}), serial
+        return await client.list(path), serial
 
     async def _denied(self, error: VaultDenied) -> None:
         try:
@@ -219,14 +234,22 @@ class SecretKeeper:
         self.fetch_at = now() + self._retry_delay(error, self._trouble.count - 1)
 
     def _retry_delay(self, error: VaultError, attempt: int) -> float:
-        delay = RETRY.delay(attempt, self._context.rng)
-        if self.snapshot is not None:
-            remaining = self._context.tokens.end_of(self.snapshot.lifetime.token_serial)
-            remaining = min(remaining, self.snapshot.lifetime.expires_at) - now()
-            delay = min(delay, max(remaining / 4, _SHORTEST_RETRY_S))
+        rng, left = self._context.rng, self._left_s()
+        if left > 0:
+            delay = min(RETRY.delay(attempt, rng), max(left / 4, _SHORTEST_RETRY_S))
+        else:
+            delay, left = _URGENT_RETRY.delay(attempt, rng), math.inf
         if isinstance(error, VaultUnavailable) and error.retry_after_s is not None:
-            return max(delay, error.retry_after_s)
+            return max(delay, min(error.retry_after_s, left / 2))
         return delay
+
+    def _left_s(self) -> float:
+        """Return for how long the present value works; 0 or less when it does not."""
+        if self.snapshot is None:
+            return 0.0
+        lifetime = self.snapshot.lifetime
+        end = min(lifetime.expires_at, self._context.tokens.end_of(lifetime.token_serial))
+        return end - now()
 
     def _until(self) -> dict[str, object]:
         if self.snapshot is None:
@@ -239,15 +262,19 @@ class SecretKeeper:
         at = now()
         life = life_of(response, self.request.operation, wall_s=time())
         old = self.snapshot
-        unchanged = old is not None and same_value(life.kind, old.response, response)
-        rotating = unchanged and life.kind is SecretKind.STATIC_ROLE and self._rotation_is_due()
-        self._plan(response, life, serial, rotating=rotating)
-        end = at + life.duration_s
+        unchanged = (
+            old is not None
+            and old.kind is life.kind
+            and same_value(life.kind, old.response, response)
+        )
         if life.kind is SecretKind.STATIC_ROLE:
-            end += _ROTATION_LATE_S
+            self._rotation.note(life.duration_s, at=at, changed=not unchanged)
+            end = self._rotation.valid_until(at)
+        else:
+            end = at + life.duration_s
+        self._plan(response, life, serial)
         if old is not None and unchanged:
-            if not rotating:
-                old.lifetime.expires_at = end
+            old.lifetime.expires_at = end
             return
         redactor.protect(self.request, strings_in(response.data))
         self.snapshot = Snapshot(
@@ -272,24 +299,27 @@ class SecretKeeper:
             **({} if math.isinf(life.duration_s) else {"ttl_s": round(life.duration_s)}),
         )
 
-    def _plan(self, response: VaultResponse, life: Life, serial: int, *, rotating: bool) -> None:
+    def _plan(self, response: VaultResponse, life: Life, serial: int) -> None:
         context, at = self._context, now()
         self.lease, self.renew_at, self.probe_at = None, math.inf, math.inf
         self._renewal_trouble.recovered()
         if life.kind in (SecretKind.STATIC, SecretKind.LIST):
             self.fetch_at = at + self._interval()
         elif life.kind is SecretKind.STATIC_ROLE:
-            self.fetch_at = at + self._until_rotation(life, rotating=rotating)
+            # Between rotations it is read like KV, so that a rotation by hand is noticed.
+            question = self._rotation.next_question(at, context.rng.random())
+            self.fetch_at = min(question, at + self._interval())
         elif math.isinf(life.duration_s):
             self.fetch_at = math.inf
         elif life.renewable:
             self.renew_at = at + renew_after(life.duration_s, context.overlap_s, context.rng)
             self.fetch_at = at + life.duration_s * (1 - _SAFETY_NET)
         else:
-            self.fetch_at = at + rotate_after(life, context.overlap_s, context.rng)
+            after = rotate_after(life, context.overlap_s, context.rng)
+            self.fetch_at = at + max(after, self._pause_for_dead(life))
         if response.lease_id:
             self._expected_life_s = 0.0 if math.isinf(life.duration_s) else life.duration_s
-            self.lease = SecretLease(response.lease_id, life.duration_s, life.renewable, serial)
+            self.lease = SecretLease(response.lease_id, life.duration_s, serial)
             self._plan_probe()
             if serial != context.tokens.serial:
                 self.fetch_at = at  # a login overtook us: this lease dies with the old token
@@ -301,25 +331,14 @@ class SecretKeeper:
             return math.inf
         return interval * self._context.rng.uniform(0.9, 1.0)
 
-    def _rotation_is_due(self) -> bool:
-        """Whether the present value of a static role should be rotated about now."""
-        if self.snapshot is None:
-            return False
-        late = now() - (self.snapshot.lifetime.expires_at - _ROTATION_LATE_S)
-        return -_ROTATION_EARLY_S <= late < _ROTATION_LATE_S
-
-    def _until_rotation(self, life: Life, *, rotating: bool) -> float:
-        """Return the time to the next question about a static role.
-
-        Long before the boundary: to the boundary. Around it: a short poll, until
-        ``last_vault_rotation`` changes, whatever ``ttl`` says meanwhile; the old password is
-        never taken for a new one.
-        """
-        early = life.duration_s - _ROTATION_EARLY_S
-        if not rotating and early > _ROTATION_POLL_S:
-            return early
-        poll = _ROTATION_POLL_S if rotating or self.snapshot is None else _ROTATION_SLOW_POLL_S
-        return poll * self._context.rng.uniform(0.8, 1.2)
+    def _pause_for_dead(self, life: Life) -> float:
+        """Return the least pause after an answer: 0, unless it had ended on arrival."""
+        if life.duration_s >= _SHORTEST_LIFE_S:
+            if life.kind is SecretKind.CERTIFICATE:
+                self._lost_in_a_row = 0
+            return 0.0
+        self._lost_in_a_row += 1
+        return _LOST_AGAIN.delay(self._lost_in_a_row - 1, self._context.rng)
 
     def _plan_probe(self) -> None:
         interval = self._context.probe_interval_s
@@ -333,19 +352,22 @@ class SecretKeeper:
         client = self._context.client
         try:
             answer = await client.renew_lease(lease.lease_id, lease.increment_s)
-        except VaultUnavailable as error:
-            attempt = self._renewal_trouble.count
-            self._renewal_trouble.failed(error, **self._until())
-            self.renew_at = now() + self._retry_delay(error, attempt)
         except VaultDenied as error:
             await self._renewal_denied(lease, error)
         except VaultError as error:
-            if isinstance(error, VaultRejected) and "not renewable" in error.message:
+            if _is_gone(error):
+                self._lost(lease, error)
+            elif isinstance(error, VaultRejected) and "not renewable" in error.message:
                 self._stop_renewing(lease, error)
             else:
-                self._lost(lease, error)
+                self._renewal_failed(error)
         else:
             self._renewed(lease, float(answer.lease_duration_s))
+
+    def _renewal_failed(self, error: VaultError) -> None:
+        attempt = self._renewal_trouble.count
+        self._renewal_trouble.failed(error, **self._until())
+        self.renew_at = now() + self._retry_delay(error, attempt)
 
     def _renewed(self, lease: SecretLease, granted_s: float) -> None:
         context, at = self._context, now()
@@ -353,21 +375,25 @@ class SecretKeeper:
         self._lost_in_a_row = 0
         if self.snapshot is not None:
             self.snapshot.lifetime.expires_at = at + granted_s
-        truncated = granted_s + ROUNDING_S < lease.increment_s
+        truncated = is_truncated(granted_s, lease.increment_s)
         log.info("lease.renewed", secret=self.name, ttl_s=round(granted_s), truncated=truncated)
         if truncated:
             # Max TTL is near and what remains can only get shorter: make the successor now.
             self.renew_at, self.fetch_at = math.inf, at
-        else:
-            self.renew_at = at + renew_after(granted_s, context.overlap_s, context.rng)
+            return
+        self.renew_at = at + renew_after(granted_s, context.overlap_s, context.rng)
+        if not self._outlived(lease):  # else its successor is due, whatever was granted
             self.fetch_at = at + granted_s * (1 - _SAFETY_NET)
+            self._trouble.recovered()  # a successor is not needed any more
 
     async def _renewal_denied(self, lease: SecretLease, error: VaultDenied) -> None:
-        self.renew_at = now() + RETRY.minimum_s
         try:
             if await self._context.tokens.verify(error):
-                return  # a new token: token_changed has planned what is needed
-        except VaultUnavailable:
+                # A new token: token_changed has planned what is needed.
+                self.renew_at = now() + RETRY.minimum_s
+                return
+        except VaultUnavailable as unavailable:
+            self._renewal_failed(unavailable)
             return
         error.hint = "allow update on 'sys/leases/renew', or every end of a lease is a rotation"
         self._stop_renewing(lease, error)
@@ -375,13 +401,17 @@ class SecretKeeper:
     def _stop_renewing(self, lease: SecretLease, error: VaultError) -> None:
         """Use the lease to near its end and replace it then; a lease is not dead for that."""
         log.warning("lease.renewal_refused", secret=self.name, error=error.message, hint=error.hint)
-        lease.renewable = False
-        self.renew_at = math.inf
-        if self.snapshot is not None:
+        self._end_renewals()
+        if self.snapshot is not None and not self._outlived(lease):
             left = max(self.snapshot.lifetime.expires_at - now(), 0.0)
             life = Life(kind=SecretKind.LEASED, duration_s=left)
             after = rotate_after(life, self._context.overlap_s, self._context.rng)
             self.fetch_at = now() + after
+
+    def _end_renewals(self) -> None:
+        self.renew_at = math.inf
+        # Not a recovery: whatever had failed is of no interest any more.
+        self._renewal_trouble = Trouble("lease.renewal", secret=self.name)
 
     # -- probing --------------------------------------------------------------------------------
 
@@ -394,9 +424,12 @@ class SecretKeeper:
         except VaultDenied as error:
             await self._probe_denied(error)
         except VaultError as error:
-            self._lost(lease, error)
+            if _is_gone(error):
+                self._lost(lease, error)
+            else:
+                self._note_refused_probe(error)
         else:
-            self._lost_in_a_row = 0
+            self._lost_in_a_row, self._probe_refused = 0, False
 
     async def _probe_denied(self, error: VaultDenied) -> None:
         try:
@@ -404,7 +437,13 @@ class SecretKeeper:
                 return
         except VaultUnavailable:
             return
-        self.probe_at = math.inf
+        self._note_refused_probe(error)
+
+    def _note_refused_probe(self, error: VaultError) -> None:
+        # Asked again at the interval all the same: policies and gateways change.
+        if self._probe_refused:
+            return
+        self._probe_refused = True
         log.warning(
             "lease.probe_refused",
             secret=self.name,
@@ -419,11 +458,19 @@ class SecretKeeper:
         log.warning("lease.lost", secret=self.name, error=error.message)
         if self.snapshot is not None:
             self.snapshot.lifetime.expires_at = min(now(), self.snapshot.lifetime.expires_at)
-        self.lease, self.renew_at, self.probe_at = None, math.inf, math.inf
+        self.lease, self.probe_at = None, math.inf
+        self._end_renewals()
         again = self._lost_in_a_row
         self._lost_in_a_row += 1
         pause = 0.0 if again == 0 else _LOST_AGAIN.delay(again - 1, self._context.rng)
         self.fetch_at = now() + pause
+
+
+def _is_gone(error: VaultError) -> bool:
+    """Whether Vault says that the lease does not exist."""
+    return isinstance(error, VaultRejected | SecretNotFound) and any(
+        words in said for said in error.errors for words in _GONE
+    )
 
 
 _CAPABILITY = {

@@ -41,7 +41,8 @@ def life_of(response: VaultResponse, operation: Operation, *, wall_s: float) -> 
     """
     data = response.data or {}
     if response.lease_id:
-        duration = float(response.lease_duration_s) or math.inf
+        seconds = response.lease_duration_s
+        duration = float(seconds) if seconds > 0 else math.inf
         return Life(kind=SecretKind.LEASED, duration_s=duration, renewable=response.renewable)
     if data.get("last_vault_rotation") and "ttl" in data:
         return Life(kind=SecretKind.STATIC_ROLE, duration_s=float(whole(data["ttl"])))
@@ -58,13 +59,18 @@ def same_value(kind: SecretKind, old: VaultResponse, new: VaultResponse) -> bool
     """Whether *new* brings nothing that an output could show.
 
     A static role is identified by its last rotation: its ``ttl`` counts down in every answer, and
-    some servers reset it before they have rotated. Leases and certificates are always new.
+    some servers reset it before they have rotated. Leases are always new.
     """
-    if kind in (SecretKind.LEASED, SecretKind.CERTIFICATE):
+    if kind is SecretKind.LEASED:
         return False
     if kind is SecretKind.STATIC_ROLE:
         return _rotation(old.data) == _rotation(new.data)
     return old.data == new.data
+
+
+def is_truncated(granted_s: float, asked_s: float) -> bool:
+    """Whether a renewal came back short, so that max TTL is near; rounding is no shortage."""
+    return granted_s + min(ROUNDING_S, asked_s / 2) < asked_s
 
 
 def _rotation(data: dict[str, Any] | None) -> object:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
+from leasekeeper.errors import VaultError, VaultUnavailable
+from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import Operation
 from leasekeeper.vault.client import Mount, VaultClient
 
 # The first segments of a KV v2 path that are already part of its API.
 _READ_SEGMENTS = ("data/", "metadata/", "subkeys/")
+# What was learnt less than this ago is not asked again, however many secrets are missing.
+_FRESH_S = 60.0
 
 
 class Mounts:
@@ -17,6 +22,7 @@ class Mounts:
     def __init__(self, client: VaultClient) -> None:
         self._client = client
         self._known: dict[str, Mount] = {}
+        self._asked_at: dict[str, float] = {}
         self._asking: dict[str, asyncio.Lock] = {}
 
     async def of(self, path: str) -> Mount | None:
@@ -25,14 +31,41 @@ class Mounts:
         :raises VaultError: if Vault could not be asked.
         """
         path = path.partition("?")[0]
-        # Mounts can be several segments deep, so the first segment only decides who waits.
-        async with self._asking.setdefault(path.partition("/")[0], asyncio.Lock()):
-            if (mount := self._find(path)) is not None:
+        async with self._lock(path):
+            mount = self._find(path)
+            return mount if mount is not None else await self._ask(path)
+
+    async def again(self, path: str) -> Mount | None:
+        """Return the mount of *path* as it is now: something that should be there is not.
+
+        KV 1 may have been upgraded to version 2, or another engine mounted in its place.
+
+        :raises VaultUnavailable: if Vault could not be asked.
+        """
+        path = path.partition("?")[0]
+        async with self._lock(path):
+            mount = self._find(path)
+            if mount is None or now() - self._asked_at.get(mount.path, -math.inf) < _FRESH_S:
                 return mount
-            mount = await self._client.mount_of(path)
-            if mount is not None and mount.path:
-                self._known[mount.path] = mount
-            return mount
+            self._asked_at[mount.path] = now()
+            try:
+                found = await self._ask(path)
+            except VaultUnavailable:
+                raise
+            except VaultError:
+                return mount  # no news
+            return found or mount
+
+    def _lock(self, path: str) -> asyncio.Lock:
+        # Mounts can be several segments deep, so the first segment only decides who waits.
+        return self._asking.setdefault(path.partition("/")[0], asyncio.Lock())
+
+    async def _ask(self, path: str) -> Mount | None:
+        mount = await self._client.mount_of(path)
+        if mount is not None and mount.path:
+            self._known[mount.path] = mount
+            self._asked_at[mount.path] = now()
+        return mount
 
     def _find(self, path: str) -> Mount | None:
         best: Mount | None = None

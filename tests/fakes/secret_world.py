@@ -1,0 +1,144 @@
+"""A token keeper and a secret store over the fake Vault: the program's heart, without files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.tasks import run_root_tasks
+from leasekeeper.secrets.request import SecretRequest
+from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.secrets.store import SecretStore
+from leasekeeper.settings.model import Settings, VaultSection
+from leasekeeper.tokens.keeper import TokenKeeper
+from leasekeeper.tokens.method import AuthMethod
+from leasekeeper.vault.client import VaultClient
+from leasekeeper.vault.response import AuthData
+from leasekeeper.vault.transport import Reply
+from tests.fakes.fake_vault import FakeVault
+
+CREDS = SecretRequest.read("database/creds/product")
+KV = SecretRequest.read("secret/product")
+
+
+class LateVault(FakeVault):
+    """Does what it is asked at once, and answers some paths *late* (seconds by path)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: dict[str, float] = {}
+
+    async def send(self, method: str, path: str, *args: Any, **more: Any) -> Reply:
+        try:
+            return await super().send(method, path, *args, **more)
+        finally:
+            await asyncio.sleep(self.late.get(path.removeprefix("/v1/"), 0))
+
+
+class FakeLogin:
+    """Logs in without proof, and counts how many logins are in flight."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def login(self, client: VaultClient) -> AuthData:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            response = await client.login("approle", {})
+        finally:
+            self.now -= 1
+        assert response.auth is not None
+        return response.auth
+
+    def describe(self) -> str:
+        return "fake"
+
+    async def close(self) -> None:
+        return
+
+
+class World:
+    """A token keeper and a secret store over a fake Vault."""
+
+    def __init__(
+        self,
+        vault: FakeVault,
+        *,
+        login: AuthMethod | None = None,
+        seed: int = 7,
+        max_backoff_s: float = 60.0,
+        **settings: object,
+    ) -> None:
+        self.vault = vault
+        self.login = login or FakeLogin()
+        model = Settings.model_validate(
+            {
+                "auth": {"method": "approle", "role_id": "r"},
+                "outputs": [{"destination": "/x", "template": "x"}],
+                **settings,
+            }
+        )
+        rng = Random(seed)
+        self.client = VaultClient(VaultSection(address="http://fake:8200"), rng, vault)
+        self.tokens = TokenKeeper(
+            self.client,
+            self.login,
+            backoff=Backoff(minimum_s=1, maximum_s=max_backoff_s),
+            overlap_s=model.secrets.overlap,
+            probe_interval_s=model.probe.interval,
+            rng=rng,
+        )
+        self.bugs: list[BaseException] = []
+        self.store = SecretStore(
+            model, self.client, self.tokens, rng=rng, on_error=lambda _n, e: self.bugs.append(e)
+        )
+        self.seen: list[tuple[float, Snapshot]] = []
+        self.store.subscribe(self._note)
+
+    def _note(self, request: SecretRequest) -> None:
+        snapshot = self.store.snapshot(request)
+        assert snapshot is not None
+        self.seen.append((now(), snapshot))
+
+    def user(self, request: SecretRequest = CREDS) -> str:
+        snapshot = self.store.snapshot(request)
+        assert snapshot is not None
+        assert snapshot.response.data is not None
+        return str(snapshot.response.data["username"])
+
+    @asynccontextmanager
+    async def running(self, *requests: SecretRequest) -> AsyncIterator[World]:
+        stop = asyncio.Event()
+        roots = {
+            "token": self.tokens.run,
+            "secrets": self.store.run,
+            "vault watch": self.client.reachability.watch,
+        }
+        self.store.require(requests)
+        task = asyncio.get_running_loop().create_task(run_root_tasks(roots, stop=stop))
+        try:
+            yield self
+        finally:
+            stop.set()
+            await task
+        assert self.bugs == []
+
+    async def until(self, condition: Callable[[], bool], *, within_s: float) -> None:
+        async with asyncio.timeout(within_s):
+            while not condition():
+                await asyncio.sleep(0.05)
+
+    async def watch(self, seconds: float, check: Callable[[], None]) -> None:
+        """Call *check* ten times a virtual second, as an application would use a credential."""
+        end = now() + seconds
+        while now() < end:
+            check()
+            await asyncio.sleep(0.1)
