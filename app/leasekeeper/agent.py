@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import NoReturn
+from typing import Literal, NoReturn
 from urllib.parse import urlsplit
 
 from leasekeeper import __version__
@@ -52,7 +52,14 @@ _CLOSING_S = 1.0
 _SAY_EVERY_S = 15.0
 
 
-def compile_sources(settings: Settings) -> list[tuple[OutputSection, Source]]:
+Dialect = Literal["native", "vault_agent"]
+"""What a template does about a secret that is not there yet: wait for it (native), or go on with
+nil in a first pass, as Vault Agent does, and fail where that fails."""
+
+
+def compile_sources(
+    settings: Settings, dialect: Dialect = "native"
+) -> list[tuple[OutputSection, Source]]:
     """Return each output with its compiled template or format.
 
     :raises ConfigError: with every template that cannot be read or does not parse.
@@ -60,7 +67,7 @@ def compile_sources(settings: Settings) -> list[tuple[OutputSection, Source]]:
     found, problems = [], []
     for index, output in enumerate(settings.outputs):
         try:
-            found.append((output, _source_of(output)))
+            found.append((output, _source_of(output, dialect)))
         except AgentError as error:
             problems.append(f"outputs[{index}] ({output.label}): {error}")
         except OSError as error:
@@ -78,7 +85,7 @@ def compile_sources(settings: Settings) -> list[tuple[OutputSection, Source]]:
     return found
 
 
-def _source_of(output: OutputSection) -> Source:
+def _source_of(output: OutputSection, dialect: Dialect) -> Source:
     if output.secret is not None and output.format is not None:
         from leasekeeper.templates.formats import FormatSource
 
@@ -100,6 +107,7 @@ def _source_of(output: OutputSection) -> Source:
             denylist=output.function_denylist, sandbox_path=output.sandbox_path or ""
         ),
         error_on_missing_key=output.error_on_missing_key,
+        on_unresolved="nil" if dialect == "vault_agent" else "pause",
     )
 
 
@@ -134,8 +142,16 @@ class Parts:
 class Agent:
     """One running Leasekeeper. *stop* is set by signals; `run` returns after a clean stop."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str] | None = None,
+        *,
+        dialect: Dialect = "native",
+    ) -> None:
         self._settings = settings
+        self._dialect = dialect
+        self._reporter: Reporter | None = None
         self._environ = dict(os.environ if environ is None else environ)
         self.stop = asyncio.Event()
 
@@ -145,7 +161,7 @@ class Agent:
         :raises AgentError: if the start cannot succeed; its class has the exit code.
         """
         settings = self._settings
-        sources = compile_sources(settings)
+        sources = compile_sources(settings, self._dialect)
         if not await unless_stopped(self._check_destinations(), self.stop):
             return
         log.info(
@@ -157,10 +173,16 @@ class Agent:
         )
         _warn_if_exposed(settings)
         parts = self._build(sources)
+        self._reporter = parts.reporter
         try:
             await self._serve(parts)
         finally:
             await self._shut_down(parts)
+
+    def log_state(self) -> None:
+        """Log what /health tells; it holds no secret."""
+        state = self._reporter.health_json() if self._reporter else {"state": "starting"}
+        log.info("agent.state", **state)
 
     async def _check_destinations(self) -> None:
         """Look at the destinations, which takes long when a volume hangs."""

@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leasekeeper import __version__
 from leasekeeper.errors import EXIT_BUG, EXIT_DONE, AgentError, ConfigError
 
 if TYPE_CHECKING:
+    from leasekeeper.agent import Dialect
     from leasekeeper.settings.loading import LoadedSettings
 
 _DESCRIPTION = """\
@@ -26,6 +27,8 @@ commands in a few words:
   leasekeeper run --config leasekeeper.yaml     keep the files fresh until SIGTERM
   leasekeeper run --once --config ...           publish everything once and exit
   leasekeeper health                            for the ECS health check of this container
+  leasekeeper agent -config=agent.hcl           run with the files of `vault agent`, unchanged
+  leasekeeper convert agent.hcl                 print such files as YAML of the same meaning
 
 Without --config the configuration is read from LEASEKEEPER_CONFIG (YAML, plain or base64), or
 made from VAULT_ADDR, VAULT_ROLE, VAULT_AGENT_TEMPLATE (base64) and TARGET_FILE_NAME. Every key
@@ -69,7 +72,58 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(handler=_check)
     commands.add_parser("health", help="ask the running Leasekeeper how it is (0 good, 1 not)")
+    _add_agent(commands)
+    convert = commands.add_parser(
+        "convert",
+        help="print Vault Agent's files as YAML of the same meaning",
+        description="Print the native configuration with the meaning of Vault Agent's files. Put "
+        "secrets where the comments say; none is printed.",
+    )
+    convert.add_argument("paths", nargs="+", metavar="PATH", help="file or directory")
+    convert.add_argument("-lenient", "--lenient", action="store_true", help=_LENIENT)
+    convert.set_defaults(handler=_convert)
     return parser
+
+
+_LENIENT = "warn about unknown keys instead of refusing them"
+# Flags of `vault agent`, and the settings that they override.
+_AGENT_FLAGS = {
+    "address": "vault.address",
+    "namespace": "vault.namespace",
+    "ca-cert": "vault.ca_file",
+    "ca-path": "vault.ca_path",
+    "client-cert": "vault.client_cert_file",
+    "client-key": "vault.client_key_file",
+    "tls-server-name": "vault.tls_server_name",
+    "tls-skip-verify": "vault.tls_skip_verify",
+    "exit-after-auth": "lifecycle.exit_after_auth",
+    "log-level": "log.level",
+    "log-format": "log.format",
+}
+_SWITCHES = frozenset({"tls-skip-verify", "exit-after-auth"})
+_LOG_WORDS = {"warn": "warning", "err": "error", "standard": "auto"}
+
+
+def _add_agent(commands: Any) -> None:
+    agent = commands.add_parser(
+        "agent",
+        help="run with the files and flags of `vault agent`",
+        description="Run with the configuration files (HCL or JSON), flags, environment and "
+        "template dialect of `vault agent`. docs/migrating-from-vault-agent.md says what becomes "
+        "of every key.",
+        allow_abbrev=False,
+    )
+    agent.add_argument(
+        "-config", "--config", action="append", required=True, metavar="PATH", dest="paths",
+        help="file or directory; can be given many times",
+    )  # fmt: skip
+    agent.add_argument("-lenient", "--lenient", action="store_true", help=_LENIENT)
+    for flag, key in _AGENT_FLAGS.items():
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
+        agent.add_argument(
+            f"-{flag}", f"--{flag}", metavar="VALUE", help=f"overrides {key}", **switch
+        )
+    agent.set_defaults(handler=_agent)
 
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
@@ -121,30 +175,60 @@ def _check(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _load_vault_agent(options: argparse.Namespace) -> LoadedSettings:
+    from leasekeeper.settings.loading import load_vault_agent
+
+    overrides: dict[str, object] = {}
+    for flag, key in _AGENT_FLAGS.items():
+        value = getattr(options, flag.replace("-", "_"), None)
+        if value is not None:
+            overrides[key] = _LOG_WORDS.get(value, value) if flag.startswith("log-") else value
+    return load_vault_agent(options.paths, os.environ, overrides, lenient=options.lenient)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from leasekeeper.settings.vault_agent.convert import to_yaml
+
+    sys.stdout.write(to_yaml(_load_vault_agent(options)))
+    return EXIT_DONE
+
+
+def _agent(options: argparse.Namespace) -> int:
+    return _serve(_load_vault_agent(options), dialect="vault_agent")
+
+
 def _run(options: argparse.Namespace) -> int:
-    loaded = _load(options)
+    return _serve(_load(options), dialect="native")
+
+
+def _serve(loaded: LoadedSettings, *, dialect: Dialect) -> int:
     import uvloop
 
     from leasekeeper.telemetry import events
 
     events.configure(loaded.settings.log.level, loaded.settings.log.format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run_agent(loaded))
+        return runner.run(_run_agent(loaded, dialect))
 
 
-async def _run_agent(loaded: LoadedSettings) -> int:
+async def _run_agent(loaded: LoadedSettings, dialect: Dialect) -> int:
     from leasekeeper.agent import Agent
     from leasekeeper.telemetry.events import log
 
     if loaded.ignored:
         log.warning("settings.ignored", variables=list(loaded.ignored), because="there is a file")
-    agent = Agent(loaded.settings)
+    for warning in loaded.warnings:
+        log.warning("settings.doubtful", because=warning)
+    agent = Agent(loaded.settings, dialect=dialect)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, agent.stop, number)
+    # Unhandled, these two would end the process, and operators send them to Vault Agent.
+    loop.add_signal_handler(signal.SIGHUP, lambda: log.info("agent.reload_ignored"))
+    loop.add_signal_handler(signal.SIGUSR1, agent.log_state)
     try:
         await agent.run()
-    except (AgentError, ExceptionGroup) as raised:
+    except Exception as raised:  # noqa: BLE001 - a bug has an exit code, too
         return _report(raised)
     return EXIT_DONE
 

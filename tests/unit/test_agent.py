@@ -54,6 +54,7 @@ class FakeParts(SimpleNamespace):
             outputs=SimpleNamespace(
                 settled=Latch(), outputs=[], close=lambda deadline_s: self._close("outputs")
             ),
+            sinks=SimpleNamespace(sinks=(), settled=Latch()),
             reporter=SimpleNamespace(reasons=list),
         )
 
