@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
+import structlog
 
-# A deadline per example measures the machine, not the code.
-hypothesis.settings.register_profile("leasekeeper", deadline=None)
+from tests.world import world  # noqa: F401 - the fixture
+
+# A deadline per example measures the machine, not the code. CI tries the same examples each time,
+# so that what it says is about the change; everybody else keeps looking for new ones.
+hypothesis.settings.register_profile(
+    "leasekeeper", deadline=None, derandomize=bool(os.environ.get("CI"))
+)
 hypothesis.settings.load_profile("leasekeeper")
 
 
@@ -27,9 +34,21 @@ async def _watch_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _log_as_at_first() -> Iterator[None]:
+    """What a test sets up for logging ends with it: others want to see every event."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
 def _no_task_survives(request: pytest.FixtureRequest) -> None:
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("_watch_tasks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the test that takes minutes of waiting, so that the others run beside it."""
+    items.sort(key=lambda item: "three_minutes" not in item.name)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -7,7 +7,11 @@ that a promise was broken, ``debug`` is everything else.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
+import os
+import select
 import sys
 from typing import Any, TextIO
 
@@ -17,7 +21,8 @@ from leasekeeper.telemetry.redaction import redactor
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-LEVELS = {"trace": 5, "debug": 10, "info": 20, "warning": 30, "error": 40}
+# `trace` is a word of Vault Agent's; here nothing is finer than debug.
+LEVELS = {"trace": 10, "debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> None:
@@ -28,33 +33,40 @@ def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> 
     """
     out = stream if stream is not None else sys.stdout
     number = LEVELS[level]
+    writer = _Writer(out)
     pretty = style == "console" or (style == "auto" and out.isatty())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
-            _console if pretty else _json(),
-            _redact,
+            _mask,
+            _console if pretty else _json,
+            _encodable,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=lambda *_args: _Writer(out),
+        logger_factory=lambda *_args: writer,
         cache_logger_on_first_use=False,
     )
     _bridge_libraries(number)
 
 
-def _json() -> Any:
-    def order(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
-        first = {key: event.pop(key) for key in ("time", "level", "event") if key in event}
-        return {**first, **event}
+# How long a full pipe may hold up a line, once.
+_PATIENCE_MS = 100
+# What every event has, and what is not data: it comes from our own source.
+_FIRST = ("time", "level", "event")
 
-    render = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
 
-    def both(logger: Any, method: str, event: structlog.typing.EventDict) -> Any:
-        return render(logger, method, order(logger, method, event))
+def _mask(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    # Before the line is written, where a secret could look like a part of the line itself.
+    fields = {key: redactor.mask(event[key]) for key in event if key not in _FIRST}
+    return {**{key: event[key] for key in _FIRST}, **fields}
 
-    return both
+
+def _json(_logger: Any, _method: str, event: structlog.typing.EventDict) -> str:
+    return json.dumps(event, ensure_ascii=False)
 
 
 def _console(_logger: Any, _method: str, event: structlog.typing.EventDict) -> str:
@@ -68,30 +80,62 @@ def _console(_logger: Any, _method: str, event: structlog.typing.EventDict) -> s
 
 def _plain(value: object) -> str:
     text = str(value)
-    return repr(text) if isinstance(value, str) and (" " in text or not text) else text
+    readable = text.isprintable() and " " not in text and text
+    return repr(text) if isinstance(value, str) and not readable else text
 
 
-def _redact(_logger: Any, _method: str, line: Any) -> str:
+def _encodable(_logger: Any, _method: str, line: Any) -> str:
     # Surrogates come from file names and environment variables that are not UTF-8.
-    clean: str = redactor.redact(line)
-    return clean.encode("utf-8", "backslashreplace").decode("utf-8")
+    text: str = line
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class _Writer:
-    """Writes whole lines; a reader that has gone away never stops the sidecar."""
+    """Writes whole lines. A reader that is slow, or has gone away, never stops the sidecar.
+
+    A log driver that cannot deliver stops reading, and a write to a full pipe would stop the event
+    loop with every renewal in it. So lines that nobody takes are dropped, and counted.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._dropped = 0
+        self._before = b""
+        self._poll = select.poll()
+        self._file: int | None = None
+        with contextlib.suppress(OSError, ValueError):  # no file behind it
+            self._file = out.fileno()
+            self._poll.register(self._file, select.POLLOUT)
 
     def msg(self, line: str) -> None:
         try:
-            self._out.write(line + "\n")
-            self._out.flush()
+            if self._file is None:
+                self._out.write(line + "\n")
+                self._out.flush()
+            else:
+                self._write(self._file, line.encode() + b"\n")
         except (OSError, ValueError):
             # Nobody reads our log any more, which is no reason to let credentials expire.
             pass
 
     log = debug = info = warn = warning = error = critical = fatal = exception = msg
+
+    def _write(self, file: int, line: bytes) -> None:
+        if self._dropped and self._is_taken():
+            dropped, self._dropped = self._dropped, 0
+            log.warning("log.lines_dropped", lines=dropped)
+        line, whole = self._before + line, len(self._before + line)
+        # A pipe that takes anything takes this much without waiting.
+        while line and self._is_taken():
+            line = line[os.write(file, line[: select.PIPE_BUF]) :]
+        if line:
+            self._dropped += 1
+        if len(line) < whole:
+            self._before = b"\n" if line else b""  # the next line does not continue half of one
+
+    def _is_taken(self) -> bool:
+        # The first wait is long enough for any reader that is alive; after that none is due.
+        return bool(self._poll.poll(0 if self._dropped else _PATIENCE_MS))
 
 
 class _LibraryHandler(logging.Handler):

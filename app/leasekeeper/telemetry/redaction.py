@@ -1,14 +1,20 @@
 """Keeping live secrets out of everything that is written for people.
 
-The first defence is that no code logs a value. This is the second: the last step before a log
-line leaves the process replaces every secret that is alive right now, wherever it came from
-(a library's message, an error of the operating system, a traceback).
+The first defence is that no code logs a value. This is the second: before a log line leaves the
+process, every secret that is alive right now is replaced in it, wherever it came from (a library's
+message, an error of the operating system, a traceback).
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Hashable, Iterable
+from math import isfinite
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MASK = "[redacted]"
 # Shorter values would blank out half of every line ("true", "5432") and hide nothing.
@@ -17,6 +23,8 @@ SHORTEST = 6
 LONGEST = 64 * 1024
 # Parts of a multi-line value (a PEM file, say) that can turn up alone.
 SHORTEST_LINE = 20
+# What is written the same way everywhere.
+_PLAIN = re.compile(r"[ !#-&(-\[\]-~]*")
 
 
 class Redactor:
@@ -28,22 +36,64 @@ class Redactor:
 
     def __init__(self) -> None:
         self._values: dict[Hashable, tuple[frozenset[str], frozenset[str]]] = {}
+        # How many owners have a value, and how long the values are that begin alike: with these
+        # the time for a line does not grow with the number of secrets.
+        self._owners: Counter[str] = Counter()
+        self._lengths: dict[str, Counter[int]] = {}
 
     def protect(self, owner: Hashable, values: Iterable[str]) -> None:
         """Mask *values* from now on; they replace the owner's values before the last ones."""
         new = frozenset(form for value in values for form in _forms(value))
-        last, _ = self._values.get(owner, (frozenset(), frozenset()))
-        if new != last:
-            self._values[owner] = (new, last)
+        last, before = self._values.get(owner, (frozenset(), frozenset()))
+        if new == last:
+            return
+        self._values[owner] = (new, last)
+        for value in new:
+            self._owners[value] += 1
+            self._lengths.setdefault(value[:SHORTEST], Counter())[len(value)] += 1
+        for value in before:
+            self._forget(value)
+
+    def _forget(self, value: str) -> None:
+        start = value[:SHORTEST]
+        _take(self._owners, value)
+        _take(self._lengths[start], len(value))
+        if not self._lengths[start]:
+            del self._lengths[start]
 
     def redact(self, text: str) -> str:
-        """Return *text* with every protected value masked."""
-        for pair in self._values.values():
-            for values in pair:
-                for value in values:
-                    if value in text:
-                        text = text.replace(value, MASK)
-        return text
+        """Return *text* with every protected value masked, overlapping ones too."""
+        kept, done = [], 0
+        for start, end in self._found_in(text):
+            if start >= done:
+                kept.append(text[done:start])
+            done = max(done, end)
+        return MASK.join([*kept, text[done:]])
+
+    def _found_in(self, text: str) -> Iterable[tuple[int, int]]:
+        for at in range(len(text) - SHORTEST + 1):
+            # A copy: other threads may be writing their logs.
+            for length in tuple(self._lengths.get(text[at : at + SHORTEST], ())):
+                if text[at : at + length] in self._owners:
+                    yield at, at + length
+
+    def mask(self, value: object) -> object:
+        """Return a log field with every string in it masked; keys stay as they are."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if value is None or isinstance(value, int) or (type(value) is float and isfinite(value)):
+            return value
+        if isinstance(value, dict):
+            return {str(key): self.mask(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.mask(item) for item in value]
+        return self.redact(str(value))
+
+
+def _take(counter: Counter[T], key: T) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 def _forms(value: str) -> Iterable[str]:
@@ -53,22 +103,26 @@ def _forms(value: str) -> Iterable[str]:
     if "\n" in value:
         parts += [line for line in value.splitlines() if len(line) >= SHORTEST_LINE]
     for part in parts:
-        yield part
-        escaped = json.dumps(part)[1:-1]
-        if escaped != part:
-            yield escaped
+        yield str(part)
+        if _PLAIN.fullmatch(part):
+            continue
+        # As it stands in JSON and in Python's own messages.
+        yield json.dumps(part)[1:-1]
+        yield json.dumps(part, ensure_ascii=False)[1:-1]
+        yield repr(str(part))[1:-1]
 
 
 def strings_in(value: object) -> Iterable[str]:
     """Yield every string inside a decoded JSON value; keys are names, not secrets."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from strings_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from strings_in(item)
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            rest += item.values()
+        elif isinstance(item, list | tuple):
+            rest += item
 
 
 redactor = Redactor()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -19,12 +18,19 @@ from leasekeeper.errors import (
 from leasekeeper.runtime.clock import now
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.telemetry.metrics import VAULT_REQUEST_SECONDS, VAULT_REQUESTS
+from leasekeeper.vault.decoding import response_of
+from leasekeeper.vault.decoding import whole as whole
 from leasekeeper.vault.reachability import Reachability
-from leasekeeper.vault.response import AuthData, VaultResponse, WrapInfo
-from leasekeeper.vault.transport import GATEWAY_STATUSES, Reply, Transport
+from leasekeeper.vault.refusals import raise_for_status
+from leasekeeper.vault.response import VaultResponse, WrapInfo
+from leasekeeper.vault.transport import Reply, Transport
 
-# Vault Enterprise answers 412 while a replica has not caught up: the same request works soon.
-_LATER_STATUSES = frozenset({412, 429})
+# Mounted by Vault itself, and never a KV engine: there is nothing to ask about them.
+_BUILT_IN = ("auth/", "cubbyhole/", "identity/", "sys/")
+# A server that is there answers sys/health at once, so a short wait finds its return early.
+_HEALTH_TIMEOUT_S = 5.0
+# sys/health of a disaster recovery secondary, which serves nobody until it is promoted.
+_DR_SECONDARY = 472
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,15 @@ class Mount:
 class VaultClient:
     """Asks Vault. Every method raises only errors of the `VaultError` family.
 
-    VaultUnavailable: no answer, or none that says anything about the request (5xx, 429, 412).
-    VaultDenied: 403. SecretNotFound: 404. VaultRejected: any other status from 400.
+    VaultUnavailable: no answer, or none that says anything about the request (5xx, 429, 412, and
+    whatever a proxy answers in Vault's place). VaultDenied: 403. SecretNotFound: 404, or an answer
+    with nothing in it. VaultRejected: any other status from 400, or an answer beyond all limits.
+
+    No error quotes what was sent, a live secret, or an answer to `login`.
 
     *token_serial* counts the tokens set by `use_token`; refusals carry it.
+
+    :raises ConfigError: on construction, if a TLS file cannot be used.
     """
 
     def __init__(
@@ -75,34 +86,47 @@ class VaultClient:
     async def login(
         self, mount: str, body: Mapping[str, str], *, namespace: str | None = None
     ) -> VaultResponse:
-        """Log in at ``auth/<mount>/login``, without a token."""
+        """Log in at ``auth/<mount>/login``, without a token.
+
+        What Vault says to a refusal is in ``.errors`` alone: it may quote what was sent.
+        """
         path = f"auth/{mount.strip('/').removeprefix('auth/')}/login"
         headers = {"X-Vault-Token": ""}
         if namespace is not None:
             headers["X-Vault-Namespace"] = namespace
-        return await self._call("login", "POST", path, dict(body), headers)
+        return await self._call("login", "POST", path, dict(body), headers, needs=("auth",))
 
     async def lookup_token(self, token: str | None = None) -> VaultResponse:
         """Look up *token*, or the token in use."""
         headers = {} if token is None else {"X-Vault-Token": token}
         path = "auth/token/lookup-self"
-        return await self._call("lookup_token", "GET", path, headers=headers)
+        return await self._call("lookup_token", "GET", path, headers=headers, needs=("data",))
 
     async def renew_token(self, increment_s: float) -> VaultResponse:
         """Renew the token in use, asking for *increment_s* seconds."""
         body = {"increment": f"{round(increment_s)}s"}
-        return await self._call("renew_token", "POST", "auth/token/renew-self", body)
+        path = "auth/token/renew-self"
+        return await self._call("renew_token", "POST", path, body, needs=("auth",))
 
     async def revoke_token(self) -> None:
         """Revoke the token in use, and with it every lease that it created."""
         sent = self._rare.auth.token.revoke_self()
         await self._answer("revoke_token", "auth/token/revoke-self", sent)
 
+    async def wrap_token(self, ttl_s: float) -> WrapInfo:
+        """Return a response-wrapping token, good for *ttl_s* seconds, of the token in use."""
+        body, path = {"token": self._transport.token}, "sys/wrapping/wrap"
+        headers = {"X-Vault-Wrap-TTL": f"{round(ttl_s)}s"}
+        answer = await self._call("wrap_token", "POST", path, body, headers, needs=("wrap_info",))
+        if answer.wrap_info is None or not answer.wrap_info.token:
+            raise VaultUnavailable(f"wrap token {path!r}: the answer has no wrapping token")
+        return answer.wrap_info
+
     # -- secrets --------------------------------------------------------------------------------
 
     async def read(self, path: str) -> VaultResponse:
         """Read *path*, which may carry a query."""
-        return await self._call("read", "GET", path)
+        return await self._call("read", "GET", path, needs=("data", "auth", "wrap_info"))
 
     async def write(self, path: str, data: Mapping[str, Any]) -> VaultResponse:
         """Write *data* to *path*; the answer may be empty."""
@@ -110,21 +134,31 @@ class VaultClient:
 
     async def list(self, path: str) -> VaultResponse:
         """List the keys under *path*."""
-        return await self._call("list", "GET", f"{path}?list=true")
+        mark = "&" if "?" in path else "?"
+        return await self._call("list", "GET", f"{path}{mark}list=true", needs=("data",))
 
     async def mount_of(self, path: str) -> Mount | None:
         """Return the secrets engine that serves *path*.
 
-        None when Vault knows no such mount (404): older servers answer so for every path.
+        None for what Vault serves itself (``sys/`` and the like), and when Vault knows no such
+        mount (404): older servers answer so for every path.
+
+        :raises VaultDenied: if there is none, or the token's policy allows nothing there; its
+            ``.path`` is *path*.
         """
+        if path.startswith(_BUILT_IN):
+            return None
         where = f"sys/internal/ui/mounts/{path}"
         try:
-            answer = await self._call("find_mount", "GET", where)
+            answer = await self._call("find_mount", "GET", where, needs=("data",))
         except SecretNotFound:
             return None
+        except VaultDenied as error:
+            error.path = path
+            raise
         data = answer.data or {}
-        options = data.get("options") or {}
-        version = str(options.get("version") or "1") if isinstance(options, dict) else "1"
+        options = data.get("options")
+        version = str(options.get("version")) if isinstance(options, dict) else "1"
         engine = str(data.get("type") or "")
         return Mount(str(data.get("path") or ""), engine, 2 if version == "2" else 1)
 
@@ -133,12 +167,23 @@ class VaultClient:
     async def renew_lease(self, lease_id: str, increment_s: float) -> VaultResponse:
         """Renew a lease, asking for *increment_s* seconds."""
         body = {"lease_id": lease_id, "increment": round(increment_s)}
-        return await self._call("renew_lease", "PUT", "sys/leases/renew", body)
+        return await self._call("renew_lease", "PUT", "sys/leases/renew", body, needs=("lease_id",))
 
     async def lookup_lease(self, lease_id: str) -> VaultResponse:
-        """Look up a lease."""
-        body = {"lease_id": lease_id}
-        return await self._call("lookup_lease", "PUT", "sys/leases/lookup", body)
+        """Look up a lease.
+
+        :raises VaultRejected: if there is none, or it has ended: one that waits for its revocation,
+            because its token has been revoked for example, can still be looked up for a while.
+        """
+        path, body = "sys/leases/lookup", {"lease_id": lease_id}
+        response = await self._call("lookup_lease", "PUT", path, body, needs=("data",))
+        data = response.data or {}
+        if data.get("expire_time") and whole(data.get("ttl")) <= 0:
+            message = "lookup lease: it has ended, and waits for its revocation"
+            error = VaultRejected(message, status=400, errors=("invalid lease",))
+            error.operation, error.path = "lookup_lease", path
+            raise error
+        return response
 
     async def revoke_lease(self, lease_id: str) -> None:
         """Revoke a lease."""
@@ -151,12 +196,17 @@ class VaultClient:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    async def _ask_health(self) -> None:
+    async def _ask_health(self) -> bool:
+        """Whether somebody at the address can serve requests."""
         # standbyok: a standby forwards requests, so it is as good as the active node.
         path = "sys/health?standbyok=true&perfstandbyok=true"
-        with contextlib.suppress(VaultError):  # `reachability` has been told what it means
-            headers = {"X-Vault-Token": "", "X-Vault-Namespace": ""}
-            await self._call("health", "GET", path, headers=headers)
+        headers = {"X-Vault-Token": "", "X-Vault-Namespace": ""}
+        try:
+            await self._call("health", "GET", path, None, headers, timeout_s=_HEALTH_TIMEOUT_S)
+        except VaultError as error:
+            # A refusal is an answer: some proxies hide sys/health, and Vault may still be there.
+            return 0 < error.status < 500 and error.status != _DR_SECONDARY
+        return True
 
     @cached_property
     def _rare(self) -> Any:
@@ -171,32 +221,61 @@ class VaultClient:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        needs: tuple[str, ...] = (),
+        timeout_s: float | None = None,
     ) -> VaultResponse:
-        sent = self._transport.send(method, f"/v1/{path}", headers or {}, body)
-        return await self._answer(operation, path, sent)
+        sent = self._transport.send(method, f"/v1/{path}", headers or {}, body, timeout_s=timeout_s)
+        return await self._answer(operation, path, sent, body, needs)
 
-    async def _answer(self, operation: str, path: str, sent: Awaitable[Reply]) -> VaultResponse:
+    async def _answer(
+        self,
+        operation: str,
+        path: str,
+        sent: Awaitable[Reply],
+        body: object = None,
+        needs: tuple[str, ...] = (),
+    ) -> VaultResponse:
         path = path.removesuffix("?list=true")
         serial, started = self.token_serial, now()
         try:
             reply = await sent
-            _raise_for_status(reply, operation, path, serial)
+            raise_for_status(reply, operation, path, body)
+            response = response_of(reply.body)
+            _insist(response, operation, path, needs)
         except VaultError as error:
             error.operation, error.path = operation, path
-            self._note(error)
+            if isinstance(error, VaultDenied):
+                error.token_serial = serial
+            self._note(operation, error)
             VAULT_REQUESTS.labels(operation, _result(error)).inc()
             raise
         finally:
             VAULT_REQUEST_SECONDS.labels(operation).observe(now() - started)
-        self.reachability.seen()
-        VAULT_REQUESTS.labels(operation, "ok").inc()
-        return _response(reply.body)
-
-    def _note(self, error: VaultError) -> None:
-        if isinstance(error, VaultUnavailable) and error.unreachable:
-            self.reachability.lost(error)
-        else:
+        if operation != "health":
             self.reachability.seen()
+        VAULT_REQUESTS.labels(operation, "ok").inc()
+        return response
+
+    def _note(self, operation: str, error: VaultError) -> None:
+        if operation == "health":
+            return  # whoever asked draws the conclusion
+        if isinstance(error, VaultUnavailable) and error.unreachable:
+            self.reachability.doubt(error)
+        elif error.status:
+            self.reachability.seen()
+
+
+def _insist(response: VaultResponse, operation: str, path: str, needs: tuple[str, ...]) -> None:
+    """Refuse a success that lacks all that was asked for.
+
+    Believing it would replace what is valid by nothing, or keep for ever what has an end.
+    """
+    if needs and all(getattr(response, name) in (None, "") for name in needs):
+        asked = f"{operation.replace('_', ' ')} {path!r}"
+        if operation == "read":
+            raise SecretNotFound(f"{asked}: the answer is empty")
+        raise VaultUnavailable(f"{asked}: the answer has no {needs[0]}")
 
 
 def _result(error: VaultError) -> str:
@@ -208,91 +287,3 @@ def _result(error: VaultError) -> str:
         case SecretNotFound():
             return "not_found"
     return "rejected"
-
-
-def _raise_for_status(reply: Reply, operation: str, path: str, serial: int) -> None:
-    status = reply.status
-    if status < 400:
-        return
-    said = "; ".join(reply.errors)
-    message = f"{operation.replace('_', ' ')} {path!r}: {status}" + (f" {said}" if said else "")
-    details: dict[str, Any] = {"status": status, "errors": reply.errors}
-    if status == 403:
-        denied = VaultDenied(message, **details)
-        denied.token_serial = serial
-        raise denied
-    if status == 404:
-        raise SecretNotFound(_missing(reply, operation, path), **details)
-    if status >= 500 or status in _LATER_STATUSES:
-        raise _unavailable(reply, message, details)
-    raise VaultRejected(message, **details)
-
-
-def _unavailable(reply: Reply, message: str, details: dict[str, Any]) -> VaultUnavailable:
-    hint = None
-    if any("sealed" in said for said in reply.errors):
-        hint = "Vault is sealed: an operator has to unseal it"
-    error = VaultUnavailable(message, hint=hint, **details)
-    error.unreachable = reply.status in GATEWAY_STATUSES
-    pause = reply.headers.get("Retry-After", "")
-    if pause.isascii() and pause.isdigit():
-        error.retry_after_s = min(float(pause), 300.0)
-    return error
-
-
-def _missing(reply: Reply, operation: str, path: str) -> str:
-    data = reply.body.get("data")
-    metadata = data.get("metadata") if isinstance(data, dict) else None
-    if isinstance(metadata, dict):
-        gone = "was destroyed" if metadata.get("destroyed") else "was deleted"
-        return f"version {metadata.get('version')} of {path!r} {gone}"
-    if operation == "read":
-        return f"no secret exists at {path!r}"
-    return f"{operation.replace('_', ' ')} {path!r}: there is nothing at this path"
-
-
-def _response(body: dict[str, Any]) -> VaultResponse:
-    auth, wrap, data = body.get("auth"), body.get("wrap_info"), body.get("data")
-    return VaultResponse(
-        request_id=str(body.get("request_id") or ""),
-        lease_id=str(body.get("lease_id") or ""),
-        lease_duration_s=whole(body.get("lease_duration")),
-        renewable=bool(body.get("renewable")),
-        data=data if isinstance(data, dict) else None,
-        warnings=tuple(str(item) for item in body.get("warnings") or ()),
-        auth=_auth(auth) if isinstance(auth, dict) else None,
-        wrap_info=_wrap(wrap) if isinstance(wrap, dict) else None,
-    )
-
-
-def _auth(auth: dict[str, Any]) -> AuthData:
-    return AuthData(
-        client_token=str(auth.get("client_token") or ""),
-        accessor=str(auth.get("accessor") or ""),
-        policies=tuple(map(str, auth.get("policies") or ())),
-        token_policies=tuple(map(str, auth.get("token_policies") or ())),
-        metadata={str(key): str(value) for key, value in (auth.get("metadata") or {}).items()},
-        lease_duration_s=whole(auth.get("lease_duration")),
-        renewable=bool(auth.get("renewable")),
-        token_type=str(auth.get("token_type") or "service"),
-        entity_id=str(auth.get("entity_id") or ""),
-    )
-
-
-def _wrap(wrap: dict[str, Any]) -> WrapInfo:
-    return WrapInfo(
-        token=str(wrap.get("token") or ""),
-        accessor=str(wrap.get("accessor") or ""),
-        ttl_s=whole(wrap.get("ttl")),
-        creation_time=str(wrap.get("creation_time") or ""),
-        creation_path=str(wrap.get("creation_path") or ""),
-        wrapped_accessor=str(wrap.get("wrapped_accessor") or ""),
-    )
-
-
-def whole(value: object) -> int:
-    """Return a JSON number as an integer; anything that is not one counts as 0."""
-    try:
-        return int(float(str(value)))
-    except (ValueError, OverflowError):
-        return 0

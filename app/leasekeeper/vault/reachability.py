@@ -20,14 +20,20 @@ _STABLE_S = 10.0
 
 
 class Reachability:
-    """Remembers whether Vault answers; wakes those who wait for its return."""
+    """Remembers whether Vault answers; wakes those who wait for its return.
 
-    def __init__(self, ask: Callable[[], Awaitable[None]], rng: random.Random) -> None:
+    A request that gets no answer only raises a doubt: a database that hangs behind one path must
+    not make everybody else wait. `watch` then asks *ask* whether Vault serves at all, and only
+    when it does not, Vault counts as away.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[bool]], rng: random.Random) -> None:
         self._ask = ask
         self._rng = rng
         self._up = asyncio.Event()
         self._up.set()
-        self._down = asyncio.Event()
+        self._asking = asyncio.Event()
+        self._doubt: VaultUnavailable | None = None
         self._attempt = 0
         self._since = 0.0
         self._listeners: list[Callable[[], None]] = []
@@ -46,22 +52,19 @@ class Reachability:
         """Call *listener* whenever Vault comes back."""
         self._listeners.append(listener)
 
-    def lost(self, error: VaultUnavailable) -> None:
-        """Note that Vault did not serve."""
-        if self.up:
-            log.warning("vault.unreachable", error=error.message, hint=error.hint)
-            if now() - self._since > _STABLE_S:
-                self._attempt = 0
-            self._since = now()
-            self._up.clear()
-            self._down.set()
+    def doubt(self, error: VaultUnavailable) -> None:
+        """Note that one request got no answer."""
+        if self._doubt is None:
+            self._doubt = error
+            self._asking.set()
 
     def seen(self) -> None:
         """Note that Vault answered."""
+        self._doubt = None
+        self._asking.clear()
         if not self.up:
             log.info("vault.reachable_again", after_s=round(now() - self._since, 1))
             self._since = now()
-            self._down.clear()
             self._up.set()
             for listener in self._listeners:
                 listener()
@@ -71,10 +74,20 @@ class Reachability:
         await self._up.wait()
 
     async def watch(self) -> NoReturn:
-        """Ask, while Vault is away, whether it is back. Never returns."""
+        """Ask, while there is doubt, whether Vault can be reached. Never returns."""
         while True:
-            await self._down.wait()
-            await asyncio.sleep(_POLL.delay(self._attempt, self._rng))
-            self._attempt += 1
-            if self._down.is_set():
-                await self._ask()
+            await self._asking.wait()
+            if await self._ask():
+                self.seen()
+            elif self._doubt is not None:
+                self._lost(self._doubt)
+                await asyncio.sleep(_POLL.delay(self._attempt, self._rng))
+                self._attempt += 1
+
+    def _lost(self, error: VaultUnavailable) -> None:
+        if self.up:
+            log.warning("vault.unreachable", error=error.message, hint=error.hint)
+            if now() - self._since > _STABLE_S:
+                self._attempt = 0
+            self._since = now()
+            self._up.clear()

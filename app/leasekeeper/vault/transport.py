@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from time import time
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from yarl import URL
 
-from leasekeeper.errors import ConfigError, VaultUnavailable
-from leasekeeper.settings.durations import format_duration
+from leasekeeper.errors import ConfigError, VaultRejected
 from leasekeeper.settings.model import VaultSection
-from leasekeeper.vault.response import JsonNumber
+from leasekeeper.vault.decoding import TooDeep, decode
+from leasekeeper.vault.failures import NO_ANSWER, Unusable, harmless_cause, unavailable
+from leasekeeper.vault.proxies import proxy_for
+from leasekeeper.vault.tls import tls_context
 
 # Vault's own default for the largest request is 32 MiB; no answer is legitimately larger.
 LARGEST_BODY = 32 * 1024 * 1024
@@ -27,17 +30,22 @@ LARGEST_BODY = 32 * 1024 * 1024
 KEEPALIVE_S = 50.0
 # What a path may hold unescaped; "?" never, because a query is split off before.
 _SAFE = "/~!$&'()*+,;=:@-._"
-# Statuses that say that nobody behind the address can serve now: sealed, standby, gateways.
-GATEWAY_STATUSES = frozenset({502, 503, 504})
+# A standby that does not forward requests, and a path that Vault wants to be written differently.
+_REDIRECTS = frozenset({301, 302, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer, decoded. *body* is empty when there was none or it was not an object."""
+    """An HTTP answer, decoded. *body* is empty when there was none.
+
+    *from_vault* is False when the body is not one that Vault writes: a proxy or a load balancer
+    answered, and its status says nothing about the token or the secret.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: dict[str, Any] = field(repr=False)
+    from_vault: bool = True
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -53,15 +61,23 @@ class Transport:
 
     *token* is sent with every request that does not bring its own. *clock_offset_s* is the
     server's ``Date`` minus our clock, from the newest answer, or None before the first.
+
+    :raises ConfigError: if a TLS file or the proxy's variable cannot be used.
     """
 
     def __init__(self, settings: VaultSection) -> None:
         self._settings = settings
-        self._base = settings.address.rstrip("/")
+        self._base = URL(settings.address).origin()
+        self._proxy = proxy_for(self._base, os.environ)
+        if self._base.scheme == "https":
+            _ = self._tls  # now, so that unusable files end the start
         self._session: aiohttp.ClientSession | None = None
-        self._proxy: str | None = None
         self.token: str | None = None
         self.clock_offset_s: float | None = None
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return tls_context(self._settings)
 
     async def send(
         self,
@@ -70,47 +86,66 @@ class Transport:
         headers: Mapping[str, str],
         body: object = None,
         params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> Reply:
         """Send one request and return the answer, whatever its status.
 
-        :raises VaultUnavailable: if there was no complete, readable answer in time.
-        """
-        try:
-            return await self._send(method, path, headers, body, params)
-        except (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError) as error:
-            raise self._unavailable(error) from error
+        *timeout_s* shortens the time that the settings allow. A connection that turns out to be
+        dead is replaced and the request sent again, once, unless it is a POST (by aiohttp). One
+        redirect is followed, with the token, but never from https to http.
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: object,
-        params: Mapping[str, Any] | None,
+        :raises VaultUnavailable: if there was no complete, readable answer in time.
+        :raises VaultRejected: if the answer is too large or nested too deeply to be used.
+        """
+        limit_s = min(timeout_s or self._settings.timeout, self._settings.timeout)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._send(method.upper(), self._url(path, params), headers, body)
+        except (*NO_ANSWER, Unusable) as error:
+            raise unavailable(error, self._where, limit_s) from harmless_cause(error)
+
+    @property
+    def _where(self) -> str:
+        proxy = self._proxy
+        return f"{self._base}" + (
+            f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
+        )
+
+    async def _send(self, method: str, url: URL, headers: Mapping[str, str], body: object) -> Reply:
+        headers = self._headers(headers)  # before anything is awaited, with the token of now
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        reply = await self._exchange(method, url, headers, data)
+        if (target := _target(url, reply)) is not None:
+            try:
+                reply = await self._exchange(method, target, headers, data)
+            except ConfigError as error:  # TLS and proxies of another scheme are looked at now
+                raise Unusable(f"redirects to {target.origin()}: {error}") from None
+            if _target(target, reply) is not None:
+                raise Unusable("redirects from one address to the next")
+        return reply
+
+    async def _exchange(
+        self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None
     ) -> Reply:
         if self._session is None:
             self._session = self._open()
         async with self._session.request(
-            method.upper(),
-            self._url(path, params),
-            headers=self._headers(headers),
-            data=None if body is None else json.dumps(body).encode(),
-            proxy=self._proxy,
+            method,
+            url,
+            headers=headers,
+            data=data,
+            proxy=self._proxy if url.origin() == self._base else proxy_for(url, os.environ),
+            ssl=self._tls if url.scheme == "https" else True,
             server_hostname=self._settings.tls_server_name,
+            allow_redirects=False,
         ) as response:
-            raw = await self._read(response)
             self._note_clock(response.headers.get("Date"))
-            return Reply(response.status, response.headers, _decode(raw, response.status))
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                msg = f"the answer of Vault is larger than {LARGEST_BODY // 2**20} MiB"
-                raise aiohttp.ClientPayloadError(msg)
-            chunks.append(chunk)
-        return b"".join(chunks)
+            raw = await _read(response)
+            return _reply(response.status, response.headers, raw, url)
 
     def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
         headers = {"X-Vault-Request": "true"}
@@ -124,20 +159,17 @@ class Transport:
     def _url(self, path: str, params: Mapping[str, Any] | None) -> URL:
         path, _, query = path.partition("?")
         if params:
-            query = "&".join(f"{key}={str(value).lower()}" for key, value in params.items())
-        text = self._base + quote(path, safe=_SAFE, errors="surrogateescape")
+            query = urlencode(params)
+        text = f"{self._base}{quote(path, safe=_SAFE, errors='surrogateescape')}"
         return URL(f"{text}?{quote(query, safe=_SAFE + '%')}" if query else text, encoded=True)
 
     def _open(self) -> aiohttp.ClientSession:
-        self._proxy = _proxy_for(self._base)
         connector = aiohttp.TCPConnector(
-            limit=self._settings.max_connections,
-            keepalive_timeout=KEEPALIVE_S,
-            ssl=tls_context(self._settings) if self._base.startswith("https:") else False,
+            limit=self._settings.max_connections, keepalive_timeout=KEEPALIVE_S
         )
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # `send` has the clock
             headers={"User-Agent": "leasekeeper"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -147,85 +179,58 @@ class Transport:
             return
         try:
             self.clock_offset_s = parsedate_to_datetime(date).timestamp() - time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return
-
-    def _unavailable(self, error: BaseException) -> VaultUnavailable:
-        why, hint = _explain(error, self._settings)
-        unavailable = VaultUnavailable(f"Vault at {self._base} {why}", hint=hint)
-        unavailable.unreachable = True
-        return unavailable
 
     async def close(self) -> None:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
-            # aiohttp closes TLS transports in the next turns of the loop and cannot be awaited
-            # for it; without a turn the sockets are still open when the loop is closed.
-            await asyncio.sleep(0)
             self._session = None
 
 
-def _decode(raw: bytes, status: int) -> dict[str, Any]:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            limit = f"{LARGEST_BODY // 2**20} MiB"
+            raise VaultRejected(f"{_answer_to(response.url)} is larger than {limit}")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _reply(status: int, headers: Mapping[str, str], raw: bytes, url: URL) -> Reply:
     if not raw:
-        return {}
+        # Vault says something with every refusal.
+        return Reply(status, headers, {}, from_vault=status < 300)
     try:
-        body = json.loads(raw, parse_int=JsonNumber, parse_float=JsonNumber)
-    except (ValueError, RecursionError) as error:
-        if status >= 400:
-            return {}  # a proxy's error page: the status says what there is to know
-        msg = "answered with something that is not JSON"
-        raise aiohttp.ClientPayloadError(msg) from error
-    return body if isinstance(body, dict) else {}
+        body = decode(raw)
+    except TooDeep as error:
+        raise VaultRejected(f"{_answer_to(url)} is nested too deeply") from error
+    if body is None and status == 400 and url.scheme == "http" and b"HTTPS" in raw[:4096]:
+        raise Unusable("speaks TLS only", "let vault.address begin with https://")
+    return Reply(status, headers, body or {}, from_vault=body is not None)
 
 
-def tls_context(settings: VaultSection) -> ssl.SSLContext:
-    """Return the TLS settings for Vault.
-
-    :raises ConfigError: if a certificate file cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file, capath=settings.ca_path)
-        if settings.client_cert_file:
-            context.load_cert_chain(settings.client_cert_file, settings.client_key_file)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or type(error).__name__
-        msg = f"vault: the TLS files cannot be used: {reason}"
-        raise ConfigError(msg) from error
-    if settings.tls_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def _answer_to(url: URL) -> str:
+    return f"Vault's answer to {url.path.removeprefix('/v1/')!r}"
 
 
-def _proxy_for(address: str) -> str | None:
-    parts = urlsplit(address)
-    if proxy_bypass(parts.netloc):
+def _target(url: URL, reply: Reply) -> URL | None:
+    """Return where the answer sends us, or None if it does not."""
+    location = reply.headers.get("Location")
+    if reply.status not in _REDIRECTS or location is None:
         return None
-    return getproxies().get(parts.scheme)
-
-
-def _explain(error: BaseException, settings: VaultSection) -> tuple[str, str | None]:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        reason = getattr(error.certificate_error, "verify_message", "") or "it is not trusted"
-        return (
-            f"has a certificate that cannot be verified: {reason}",
-            (
-                "set vault.ca_file (VAULT_CACERT) to the PEM file of the signing authority, or "
-                "vault.tls_server_name when the name differs"
-            ),
+    try:
+        target = url.join(URL(location, encoded=True))
+    except ValueError:
+        target = URL()
+    if target.scheme not in ("http", "https") or not target.raw_host:
+        raise Unusable("redirects to something that is not an address")
+    if url.scheme == "https" and target.scheme == "http":
+        raise Unusable(
+            f"redirects to {target.origin()}, where the token would travel unencrypted",
+            "check api_addr of the servers",
         )
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return "does not speak TLS with us", "check https:// or http:// in vault.address"
-    if isinstance(error, TimeoutError):
-        return f"did not answer within {format_duration(settings.timeout)}", None
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "has a host name that cannot be resolved", "check vault.address and DNS of the task"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or "no connection"
-        return f"cannot be reached: {reason}", "check vault.address, security groups and routes"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "closed the connection before it answered", None
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return f"sent an unusable answer: {error}", None
-    return f"cannot be used: {type(error).__name__}", None
+    return target

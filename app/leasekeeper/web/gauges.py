@@ -79,14 +79,14 @@ class StateCollector(Collector):
         up = _gauge("secret_up", "1 while the secret can be fetched and renewed.", "secret")
         generation = _gauge("secret_generation", "Values of the secret since start.", "secret")
         valid = _gauge("secret_valid_seconds", "Time until the newest value ends.", "secret")
-        for keeper in self._reporter.secrets.keepers.values():
+        for name, keeper in self._reporter.keepers().items():
             snapshot = keeper.snapshot
             good = snapshot is not None and keeper.error is None
-            up.add_metric([keeper.name], float(good))
-            generation.add_metric([keeper.name], snapshot.generation if snapshot else 0)
+            up.add_metric([name], float(good))
+            generation.add_metric([name], snapshot.generation if snapshot else 0)
             if snapshot is not None:
                 end = self._reporter.secrets.end_of(snapshot)
-                valid.add_metric([keeper.name], max(end - now(), 0.0))
+                valid.add_metric([name], max(end - now(), 0.0))
         yield from (up, generation, valid)
 
 

@@ -13,14 +13,14 @@ from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.clock import iso, now
 from leasekeeper.secrets.keeper import SecretKeeper
-from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.secrets.store import SecretStore
+from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
 
 
 class Health(StrEnum):
-    """The states of DESIGN's health model; the HTTP status is 200 for the middle two."""
+    """How the whole process is; the HTTP status is 200 for the middle two, 503 for the others."""
 
     STARTING = "starting"
     HEALTHY = "healthy"
@@ -51,14 +51,16 @@ class Reporter:
     secrets: SecretStore
     outputs: OutputLoop
     expiry_grace_s: float
+    sinks: TokenSinks | None = None
 
-    def on_disk(self, output: Output) -> list[Snapshot]:
-        """Return the snapshots that the published file of *output* was made from."""
-        return [item for item in output.published_snapshots if isinstance(item, Snapshot)]
+    @property
+    def settled(self) -> bool:
+        """Whether every file has been in place once."""
+        return self.outputs.settled.released and (self.sinks is None or self.sinks.settled.released)
 
     def output_end(self, output: Output) -> float:
         """Return the loop time at which the first credential in *output*'s file stops working."""
-        return min((self.secrets.end_of(item) for item in self.on_disk(output)), default=math.inf)
+        return min(map(self.secrets.end_of, output.published_snapshots), default=math.inf)
 
     def outage_budget_s(self) -> float:
         """Return for how long everything on disk stays valid if Vault went away now."""
@@ -72,13 +74,19 @@ class Reporter:
             found.append("Vault cannot be reached")
         if self.tokens.error is not None:
             found.append(f"token: {self.tokens.error}")
-        found += [f"secret {k.name}: {k.error}" for k in self._keepers() if k.error is not None]
+        found += [
+            f"secret {name}: {keeper.error}"
+            for name, keeper in self.keepers().items()
+            if keeper.error is not None
+        ]
         for output in self.outputs.outputs:
             if output.error is not None:
                 found.append(f"output {output.label}: {output.error}")
             elif output.waiting_for:
                 names = ", ".join(sorted(output.waiting_for))
                 found.append(f"output {output.label}: waiting for {names}")
+        if self.sinks is not None:
+            found += [f"sink {sink.path}: {error}" for sink, error in self.sinks.failures()]
         return found
 
     def expired(self) -> list[str]:
@@ -88,30 +96,47 @@ class Reporter:
 
     def health(self) -> Health:
         """Return the state of the whole process."""
-        if not self.outputs.settled.released:
+        return self._judge(self.reasons(), self.expired())
+
+    def _judge(self, reasons: list[str], expired: list[str]) -> Health:
+        if not self.settled:
             return Health.STARTING
-        if self.expired():
+        if expired:
             return Health.UNHEALTHY
-        return Health.DEGRADED if self.reasons() else Health.HEALTHY
+        return Health.DEGRADED if reasons else Health.HEALTHY
 
     def health_json(self) -> dict[str, Any]:
         """Return the body of /health."""
-        health = self.health()
+        reasons, expired = self.reasons(), self.expired()
+        health = self._judge(reasons, expired)
         return {
             "status": _DRAFT_STATUS[health],
             "state": health.value,
             "version": __version__,
-            "reasons": self.reasons(),
-            "expired": self.expired(),
+            "reasons": reasons,
+            "expired": expired,
             "outage_budget_seconds": _seconds(self.outage_budget_s()),
             "vault": {"reachable": self.client.reachability.up},
             "token": self._token_json(),
             "outputs": {output.label: self._output_json(output) for output in self.outputs.outputs},
-            "secrets": {keeper.name: self._secret_json(keeper) for keeper in self._keepers()},
+            "secrets": {name: self._secret_json(k) for name, k in self.keepers().items()},
         }
 
-    def _keepers(self) -> list[SecretKeeper]:
-        return list(self.secrets.keepers.values())
+    def keepers(self) -> dict[str, SecretKeeper]:
+        """Return the keepers by a name of their own.
+
+        Writes to one path with different arguments share a name; arguments are not for showing,
+        so they are numbered. A path that is not UTF-8 is escaped: metrics have to be.
+        """
+        named: dict[str, SecretKeeper] = {}
+        for keeper in self.secrets.keepers.values():
+            plain = name = keeper.name.encode("utf-8", "backslashreplace").decode("utf-8")
+            number = 1
+            while name in named:
+                number += 1
+                name = f"{plain} #{number}"
+            named[name] = keeper
+        return named
 
     def _token_json(self) -> dict[str, Any]:
         lease = self.tokens.lease

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from leasekeeper.errors import ConfigError
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.metrics import REGISTRY
 from leasekeeper.web.gauges import StateCollector
-from leasekeeper.web.report import Reporter
+from leasekeeper.web.report import Health, Reporter
 
 # Nobody sends us a body; a request that brings one is not for us.
 _LARGEST_BODY = 1024
+# Idle connections of scrapers are kept this long, in seconds.
+_KEEPALIVE_S = 75.0
+# What is under way when the server closes gets this long, in seconds.
+_CLOSING_S = 0.5
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -36,21 +43,26 @@ class WebServer:
 
         :raises ConfigError: if the address cannot be bound.
         """
-        app = web.Application(client_max_size=_LARGEST_BODY)
+        app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_bugs_reported])
         app.router.add_get("/health", self._health)
         app.router.add_get("/health/live", self._live)
         app.router.add_get("/health/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=_KEEPALIVE_S,
+            shutdown_timeout=_CLOSING_S,
+            logger=_silent(),
+        )
         await runner.setup()
         site = web.TCPSite(runner, self._host or None, self._port, reuse_address=True)
         try:
             await site.start()
         except OSError as error:
             await runner.cleanup()
-            where = f"{self._host}:{self._port}"
-            msg = f"web.listen: cannot listen on {where}: {error.strerror or 'not possible'}"
-            raise ConfigError(f"{msg}; set web.listen (LEASEKEEPER_WEB__LISTEN)") from error
+            raise _cannot_listen(f"{self._host}:{self._port}", error) from error
         self._runner = runner
         host, port = runner.addresses[0][:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -63,21 +75,55 @@ class WebServer:
             self._runner = None
 
     async def _health(self, _request: web.Request) -> web.Response:
-        health = self._reporter.health()
-        return _json(self._reporter.health_json(), ok=health.ok, kind="application/health+json")
+        body = self._reporter.health_json()
+        return _json(body, ok=Health(body["state"]).ok, kind="application/health+json")
 
     async def _live(self, _request: web.Request) -> web.Response:
         return _json({"status": "pass"}, ok=True)
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        health = self._reporter.health()
-        return _json(
-            {"status": "pass" if health.ok else "fail", "state": health.value}, ok=health.ok
-        )
+        ready = self._reporter.settled
+        state = self._reporter.health().value
+        return _json({"status": "pass" if ready else "fail", "state": state}, ok=ready)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         body = generate_latest(REGISTRY) + generate_latest(self._state)
-        return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE_LATEST})
+        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        return web.Response(body=body, headers=headers)
+
+
+@web.middleware
+async def _bugs_reported(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 - it ends this request and nothing else
+        log.error("agent.bug", task=f"web {request.path}", exc_info=error)
+        return web.Response(status=500, text="this is a bug in Leasekeeper\n", headers=_HEADERS)
+
+
+def _silent() -> logging.Logger:
+    """Return a logger that says nothing.
+
+    aiohttp logs an error with a traceback for whatever is not HTTP, so that anybody who reaches
+    the port could fill the log.
+    """
+    logger = logging.getLogger("leasekeeper.web")
+    logger.disabled = True
+    return logger
+
+
+def _cannot_listen(where: str, error: OSError) -> ConfigError:
+    # Resolving a name fails with numbers of its own, below 0.
+    number = error.errno or 0
+    reason = os.strerror(number).lower() if number > 0 else error.strerror or "not possible"
+    return ConfigError(
+        f"web.listen: cannot listen on {where}: {reason}; "
+        "set web.listen (LEASEKEEPER_WEB__LISTEN) to another address, or to off"
+    )
 
 
 def _json(body: dict[str, object], *, ok: bool, kind: str = "application/json") -> web.Response:

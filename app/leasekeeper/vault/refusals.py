@@ -1,0 +1,88 @@
+"""What an answer that is not a success means: one error class for each way to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from leasekeeper.errors import (
+    SecretNotFound,
+    VaultDenied,
+    VaultError,
+    VaultRejected,
+    VaultUnavailable,
+)
+from leasekeeper.telemetry.redaction import Redactor, redactor, strings_in
+from leasekeeper.vault.transport import Reply
+
+# Vault Enterprise answers 412 while a replica has not caught up: the same request works soon.
+_LATER_STATUSES = frozenset({412, 429})
+# Statuses that say that nobody behind the address can serve now: sealed, standby, gateways.
+_NOBODY_STATUSES = frozenset({502, 503, 504})
+# A longer pause than this is asked for by mistake, or in a date, and would hide a recovery.
+_LONGEST_PAUSE_S = 300.0
+_IN_BETWEEN = (
+    "something between Leasekeeper and Vault answered, a proxy or a load balancer; check it, and "
+    "vault.address"
+)
+
+
+def raise_for_status(reply: Reply, operation: str, path: str, body: object) -> None:
+    """Raise what *reply* means, unless it is a success.
+
+    The message quotes Vault, without any value that was sent in *body* and without live secrets.
+    Nothing is quoted of an answer to a login: Vault may quote the secret id, or STS the signature.
+    """
+    status = reply.status
+    if status < 300 and reply.from_vault:
+        return
+    login = operation == "login"
+    # What explains a login's refusal (tokens.denials) quotes it with care of its own.
+    errors = reply.errors if login else _masked(reply.errors, body)
+    asked = f"{operation.replace('_', ' ')} {path!r}"
+    said = "" if login else "; ".join(errors)
+    error = _error(reply, operation, path, f"{asked}: {status}" + (f" {said}" if said else ""))
+    error.status, error.errors = status, errors
+    raise error
+
+
+def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
+    status = reply.status
+    if not reply.from_vault or 300 <= status < 400:
+        return _unavailable(reply, f"{message}, which is not Vault's answer", _IN_BETWEEN)
+    if status == 403:
+        return VaultDenied(message)
+    if status == 404:
+        return SecretNotFound(_missing(reply, operation, path, message))
+    if status >= 500 or status in _LATER_STATUSES:
+        sealed = any("sealed" in said for said in reply.errors)
+        hint = "Vault is sealed: an operator has to unseal it" if sealed else None
+        return _unavailable(reply, message, hint)
+    return VaultRejected(message)
+
+
+def _unavailable(reply: Reply, message: str, hint: str | None) -> VaultUnavailable:
+    error = VaultUnavailable(message, hint=hint)
+    error.unreachable = not reply.from_vault or reply.status in _NOBODY_STATUSES
+    pause = reply.headers.get("Retry-After", "")
+    if pause.isascii() and pause.isdigit():
+        error.retry_after_s = min(float(pause), _LONGEST_PAUSE_S)
+    return error
+
+
+def _missing(reply: Reply, operation: str, path: str, message: str) -> str:
+    data = reply.body.get("data")
+    metadata = data.get("metadata") if isinstance(data, dict) else None
+    if isinstance(metadata, dict):
+        gone = "was destroyed" if metadata.get("destroyed") in (True, "true") else "was deleted"
+        return f"version {metadata.get('version')} of {path!r} {gone}"
+    if reply.errors:  # no such mount, for example
+        return message
+    if operation == "read":
+        return f"no secret exists at {path!r}"
+    return f"{operation.replace('_', ' ')} {path!r}: there is nothing at this path"
+
+
+def _masked(errors: Iterable[str], body: object) -> tuple[str, ...]:
+    sent = Redactor()
+    sent.protect("sent", strings_in(body))
+    return tuple(redactor.redact(sent.redact(error)) for error in errors)

@@ -1,0 +1,93 @@
+"""The TLS settings for Vault, read from files once, at the start."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+
+from leasekeeper.errors import ConfigError
+from leasekeeper.settings.model import VaultSection
+
+
+def tls_context(settings: VaultSection) -> ssl.SSLContext:
+    """Return the TLS settings for Vault.
+
+    :raises ConfigError: if a file cannot be used; every problem at once.
+    """
+    own = settings.ca_file is not None or settings.ca_path is not None
+    # Not `create_default_context`: from Python 3.13 on it refuses private authorities whose
+    # certificates lack what RFC 5280 asks for, which Vault's own tools accept.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # An intermediate authority may be trusted alone, as Go does.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    problems: list[str] = []
+    if settings.ca_file is not None:
+        problems += _load("ca_file", settings.ca_file, lambda: _load_file(context, settings))
+    if settings.ca_path is not None:
+        path = settings.ca_path
+        problems += _load("ca_path", path, lambda: _load_directory(context, path))
+    if settings.client_cert_file is not None:
+        certificate = settings.client_cert_file
+        problems += _load("client_cert_file", certificate, lambda: _load_pair(context, settings))
+    if problems:
+        raise ConfigError(*problems)
+    if not own:
+        context.load_default_certs()
+    if settings.tls_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _load(setting: str, path: str, load: Callable[[], None]) -> list[str]:
+    try:
+        load()
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        return [f"vault.{setting}: {path!r} cannot be used: {_reason(error)}"]
+    return []
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return _SSL_REASONS.get(error.reason or "", "it is not what is needed, in PEM")
+    return getattr(error, "strerror", None) or str(error)
+
+
+_SSL_REASONS = {
+    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it, in PEM",
+    "KEY_VALUES_MISMATCH": "it does not belong to the key in vault.client_key_file",
+}
+
+
+def _load_file(context: ssl.SSLContext, settings: VaultSection) -> None:
+    context.load_verify_locations(cafile=settings.ca_file)
+
+
+def _load_directory(context: ssl.SSLContext, path: str) -> None:
+    """Trust every certificate in the files of a directory, whatever they are called.
+
+    OpenSSL itself finds only files that are called by the hash of their subject; Vault's own
+    tools take them all.
+    """
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        if entry.is_file():
+            try:
+                context.load_verify_locations(cafile=entry.path)
+            except ssl.SSLError:
+                continue  # a README is no reason not to start
+    if not context.cert_store_stats()["x509"]:
+        msg = "there is no certificate in it, in PEM"
+        raise ValueError(msg)
+
+
+def _load_pair(context: ssl.SSLContext, settings: VaultSection) -> None:
+    certificate, key = settings.client_cert_file, settings.client_key_file
+    assert certificate is not None
+    assert key is not None
+    for path in (certificate, key):
+        # OpenSSL does not say which of the two it could not open.
+        with open(path, "rb"):
+            pass
+    # An empty password, since for an encrypted key OpenSSL would ask on the terminal.
+    context.load_cert_chain(certificate, key, password="")
