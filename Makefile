@@ -56,6 +56,7 @@ unit: $(READY) ## the tests in virtual time only: seconds
 
 docs: $(READY) ## write the generated pages anew
 	$(BIN)/python -m leasekeeper.settings.documentation docs/configuration.md
+	$(BIN)/python -m leasekeeper.settings.vault_agent.documentation docs/migrating-from-vault-agent.md
 
 bench: $(READY) ## measure start, memory and template speed on this machine
 	$(BIN)/python benchmarks/template_speed.py

@@ -88,22 +88,22 @@ class _Writer:
                 yield ""
 
     def _entry(self, name: str, value: Any, path: Path, indent: str) -> Iterator[str]:
-        if variable := self._variable(path) or self._variable_of_secret(path):
-            yield f"{indent}# {name}: set by {variable} in the environment"
-            return
-        yield from self._about(path, indent)
+        variable = self._variable(path) or self._variable_of_secret(path)
         if isinstance(value, dict):
-            yield f"{indent}{name}:"
+            yield from self._about(path, indent)
+            yield f"{indent}{_key(name)}:"
             for key, inner in value.items():
                 yield from self._entry(key, inner, (*path, key), indent + _INDENT)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            yield f"{indent}{name}:"
+            yield from self._about(path, indent)
+            yield f"{indent}{_key(name)}:"
             for index, item in enumerate(value):
                 yield from self._item(item, (*path, index), indent + _INDENT)
-        elif isinstance(value, str) and _fits_block(value):
-            yield from _block(name, value, indent)
+        elif variable:
+            yield f"{indent}# {name}: set by {variable} in the environment"
         else:
-            yield f"{indent}{_key(name)}: {_scalar(value)}"
+            yield from self._about(path, indent)
+            yield from _leaf(name, value, indent)
 
     def _item(self, item: dict[str, Any], path: Path, indent: str) -> Iterator[str]:
         lines = [
@@ -162,6 +162,13 @@ def _comment(text: str, indent: str, hanging: str = "") -> list[str]:
         subsequent_indent=f"{indent}# {hanging}",
         break_long_words=False,
     )
+
+
+def _leaf(name: str, value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, str) and _fits_block(value):
+        yield from _block(name, value, indent)
+    else:
+        yield f"{indent}{_key(name)}: {_scalar(value)}"
 
 
 def _key(name: str) -> str:

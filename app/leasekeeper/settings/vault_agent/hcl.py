@@ -1,11 +1,11 @@
 r"""HCL 1 as Vault Agent reads it.
 
 A parser of our own instead of python-hcl2, because that is for HCL 2, which is another language.
-Compared on what agents' files contain: it reads the literal ``0640`` as 640, which would set wrong
-file modes without a word; it refuses quoted keys, ``%{`` in text, and a file that ends in a
-comment without a line break; it keeps quotes and escapes in its values, indents heredocs by other
-rules, and knows no lines for our messages. Building its grammar adds 50 MB and a quarter of a
-second to a sidecar that needs 40 MB in all. This one takes a millisecond.
+Version 8.1 on what agents' files contain: it reads the literal ``0640`` as 640, which would set
+wrong file modes without a word; it refuses quoted keys, commas between the keys of a block,
+quotes inside of ``${}``, and ``%{`` in text; it keeps quotes, escapes and heredocs as they are
+written. It adds 49 MB and four tenths of a second to the start of a sidecar; this parser adds a
+millisecond, and it knows the lines that our messages name.
 
 What is special about HCL 1, all of it tried on the real agent:
 
@@ -25,8 +25,8 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from leasekeeper.settings.draft import MAX_DEPTH
 from leasekeeper.settings.vault_agent.tree import (
-    MAX_DEPTH,
     MOST_VALUES,
     Block,
     Broken,

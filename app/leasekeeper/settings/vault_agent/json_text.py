@@ -13,9 +13,8 @@ import re
 from bisect import bisect_right
 from json import JSONDecodeError, JSONDecoder
 
-from leasekeeper.settings.draft import is_text
+from leasekeeper.settings.draft import MAX_DEPTH, is_text
 from leasekeeper.settings.vault_agent.tree import (
-    MAX_DEPTH,
     MOST_VALUES,
     Block,
     Broken,

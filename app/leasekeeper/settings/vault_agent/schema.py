@@ -369,9 +369,13 @@ CACHE = Stanza(
             about="has no effect yet: leases are not kept over a restart",
             once='only one "persist" block is required',
             labelled=True,
-            keys=every(
-                "type path keep_after_import exit_on_err service_account_token_file", same()
-            ),
+            keys={
+                **every("type path", same()),
+                **every(
+                    "keep_after_import exit_on_err service_account_token_file",
+                    unused("belongs to Kubernetes"),
+                ),
+            },
         )
     },
 )

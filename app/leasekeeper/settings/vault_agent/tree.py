@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# The deepest key that means something is four blocks down.
-MAX_DEPTH = 32
 # Far above the 30,000 of two thousand templates; it bounds what a hostile megabyte costs.
 MOST_VALUES = 200_000
 
