@@ -12,6 +12,7 @@ import argparse
 import ast
 import itertools
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,12 @@ def _field_docstrings(body: list[ast.stmt]) -> dict[str, str]:
     return described
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Renew the tables in a page, or tell whether they are up to date (exit code 0 or 1)."""
-    parser = argparse.ArgumentParser(prog="python -m leasekeeper.settings.documentation")
+def renew_page(program: str, renewed: Callable[[str], str], arguments: list[str] | None) -> int:
+    """Be the command that renews the tables in a page, or tells whether they are up to date.
+
+    Returns the exit code: 1 if ``--check`` found that they are not.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}")
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="only tell whether it is up to date")
     options = parser.parse_args(arguments)
@@ -201,6 +205,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     options.file.write_text(renewed(page), encoding="utf-8")
     return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Renew docs/configuration.md."""
+    return renew_page("leasekeeper.settings.documentation", renewed, arguments)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+from leasekeeper.settings.documentation import renew_page
 from leasekeeper.settings.vault_agent import schema
 from leasekeeper.settings.vault_agent.kinds import Key, Stanza, Verdict
 
@@ -98,19 +97,8 @@ def _sentence(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Renew the tables in a page, or tell whether they are up to date (exit code 0 or 1)."""
-    parser = argparse.ArgumentParser(prog="leasekeeper.settings.vault_agent.documentation")
-    parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="only tell whether it is up to date")
-    options = parser.parse_args(arguments)
-    page = options.file.read_text(encoding="utf-8")
-    if renewed(page) == page:
-        return 0
-    if options.check:
-        sys.stderr.write(f"{options.file} is not up to date; run this without --check\n")
-        return 1
-    options.file.write_text(renewed(page), encoding="utf-8")
-    return 0
+    """Renew docs/migrating-from-vault-agent.md."""
+    return renew_page("leasekeeper.settings.vault_agent.documentation", renewed, arguments)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leasekeeper.telemetry.redaction import redactor
-from leasekeeper.tokens.denials import LoginContext, refusals_explained
-from leasekeeper.tokens.methods.common import described, token_of
+from leasekeeper.tokens.denials import LoginContext
+from leasekeeper.tokens.methods.common import described, plain_login
 from leasekeeper.tokens.methods.credential_file import CredentialFile, Removal
 from leasekeeper.tokens.methods.wrapped_secret_id import unwrap_secret_id
 
@@ -47,9 +47,7 @@ class AppRoleMethod:
             mount=self._mount,
             namespace=self._namespace,
         )
-        with refusals_explained(client, context):
-            response = await client.login(self._mount, body, namespace=self._namespace)
-        return token_of(response, context)
+        return await plain_login(client, context, body)
 
     def describe(self) -> str:
         """Return where the login happens; the role id is half of a password."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from leasekeeper.aws.instance import read_instance_identity
 from leasekeeper.telemetry.redaction import redactor
-from leasekeeper.tokens.denials import LoginContext, refusals_explained
-from leasekeeper.tokens.methods.common import described, token_of
+from leasekeeper.tokens.denials import LoginContext
+from leasekeeper.tokens.methods.common import described, plain_login
 
 if TYPE_CHECKING:
     from leasekeeper.settings.model import AwsEc2Auth
@@ -49,9 +49,7 @@ class AwsEc2Method:
             namespace=self._namespace,
             role=self._role,
         )
-        with refusals_explained(client, context):
-            response = await client.login(self._mount, body, namespace=self._namespace)
-        return token_of(response, context)
+        return await plain_login(client, context, body)
 
     def describe(self) -> str:
         """Return the role and where it logs in."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiofiles
 
 from leasekeeper.errors import LoginDenied, LoginInputError
+from leasekeeper.tokens.denials import LoginContext, refusals_explained
 
 if TYPE_CHECKING:
-    from leasekeeper.tokens.denials import LoginContext
+    from leasekeeper.tokens.method import LoginClient
     from leasekeeper.vault.response import AuthData, VaultResponse
 
 # Ids and tokens are at most a few KiB (batch tokens); a longer file is a wrong file.
@@ -37,6 +39,15 @@ def token_of(response: VaultResponse, context: LoginContext) -> AuthData:
             "identity/mfa/login-enforcement`); exempt it, for nobody is here to confirm",
         )
     return response.auth
+
+
+async def plain_login(
+    client: LoginClient, context: LoginContext, body: Mapping[str, str]
+) -> AuthData:
+    """Send *body* to the login of the mount in *context*; see `AuthMethod.login`."""
+    with refusals_explained(client, context):
+        response = await client.login(context.mount, body, namespace=context.namespace)
+    return token_of(response, context)
 
 
 async def read_word(path: str, what: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leasekeeper.settings.model import JwtAuth
-from leasekeeper.tokens.denials import LoginContext, refusals_explained
-from leasekeeper.tokens.methods.common import described, token_of
+from leasekeeper.tokens.denials import LoginContext
+from leasekeeper.tokens.methods.common import described, plain_login
 from leasekeeper.tokens.methods.credential_file import CredentialFile, Removal
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ class JwtMethod:
             namespace=self._namespace,
             role=self._role,
         )
-        with refusals_explained(client, context):
-            response = await client.login(self._mount, body, namespace=self._namespace)
-        return token_of(response, context)
+        return await plain_login(client, context, body)
 
     def describe(self) -> str:
         """Return the role and where it logs in."""
