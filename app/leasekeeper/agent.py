@@ -117,10 +117,11 @@ async def check(settings: Settings) -> None:
     :raises ConfigError: with every problem.
     """
     problems: list[str] = []
-    try:
-        compile_sources(settings)
-    except ConfigError as error:
-        problems += error.problems
+    for look in (lambda: compile_sources(settings), lambda: VaultClient(settings.vault)):
+        try:
+            look()
+        except ConfigError as error:
+            problems += error.problems
     files: list[OutputSection | SinkSection] = [*settings.outputs, *settings.sinks]
     problems += [str(problem) for problem in await preflight(files)]
     if problems:

@@ -118,8 +118,8 @@ class VaultError(AgentError):
 class VaultUnavailable(VaultError):
     """Vault cannot be reached or cannot serve now; nothing that is valid may be dropped for it.
 
-    *retry_after_s* is the pause that Vault asked for, in seconds, or None. *unreachable* says that
-    nobody behind the address can serve anything now, so that waiting for its return makes sense.
+    *retry_after_s* is the pause that Vault asked for, in seconds, or None. *unreachable* raises the
+    doubt that nobody behind the address can serve anything now; `Reachability` then finds out.
     """
 
     exit_code = EXIT_STARTUP_DEADLINE

@@ -27,11 +27,28 @@ PORTS = range(20000, 32000)
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens now."""
-    for port in random.sample(PORTS, 200):
-        if is_free(port):
+    """Return a port of 127.0.0.1 on which nothing listens, and which nobody else is given.
+
+    It stays reserved until this process ends, because other worlds start at the same time, and
+    the server that it is meant for takes a while to listen.
+    """
+    # Not the global generator: test tools seed it, and then all of them draw the same ports.
+    for port in random.SystemRandom().sample(PORTS, 200):
+        if is_free(port) and _reserve(port):
             return port
     raise DevstackError("there is no free port on 127.0.0.1", hint="end other local worlds")
+
+
+def _reserve(port: int) -> bool:
+    """Hold a name in Linux's abstract socket namespace, which goes with the process."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0leasekeeper-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()  # the descriptor stays open, and is not inherited
+    return True
 
 
 def is_free(port: int) -> bool:
