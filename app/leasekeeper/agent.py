@@ -42,9 +42,6 @@ from leasekeeper.tokens.methods import create_method
 from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
 
-# An error that time alone does not mend (a denied login, a missing key) ends a start when it has
-# lasted this long: IAM and policy changes made together with the deployment have arrived by then.
-BLOCKED_GRACE_S = 15.0
 _POLL_S = 0.25
 # For connections, after everything else; what takes longer is left to the operating system.
 _CLOSING_S = 1.0
@@ -276,6 +273,7 @@ class Agent:
         """Wait for the first complete publish, and give up on one that cannot come."""
         began, said, blocked_since = now(), now(), math.inf
         deadline_s = self._settings.lifecycle.startup_deadline
+        grace_s = self._settings.lifecycle.failure_grace
         while not (parts.outputs.settled.released and parts.sinks.settled.released):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
@@ -284,7 +282,7 @@ class Agent:
             waited = now() - began
             error = _blocking(parts, final=True)
             blocked_since = math.inf if error is None else min(blocked_since, now())
-            if error is not None and now() - blocked_since >= BLOCKED_GRACE_S:
+            if error is not None and now() - blocked_since >= grace_s:
                 raise error
             if deadline_s and waited >= deadline_s:
                 raise _blocking(parts, final=False) or _too_late(parts, deadline_s)

@@ -240,3 +240,23 @@ async def test_a_converted_file_writes_the_same(world: SharedWorld, tmp_path: Pa
 
     assert code == 0, program.text
     assert out.read_bytes() == first
+
+
+async def test_exit_on_retry_failure_ends_a_start_that_fails(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    method = await app_role(world, tmp_path)
+    path = tmp_path / "agent.hcl"
+    path.write_text(
+        f"auto_auth {{{method}\n}}\ntemplate_config {{\n exit_on_retry_failure = true\n}}\n"
+        'template {\n contents = "{{ with secret \\"secret/product\\" }}{{ .Data.data.nope.x }}'
+        f'{{{{ end }}}}"\n destination = "{tmp_path}/out"\n error_on_missing_key = true\n}}\n',
+        encoding="utf-8",
+    )
+    env = {"VAULT_ADDR": world.parts.address}
+    async with Leasekeeper("agent", f"-config={path}", env=env) as program:
+        code = await program.ended(within_s=10)
+
+    assert code == 4
+    assert 'map has no entry for key "nope"' in program.said
+    assert not (tmp_path / "out").exists()

@@ -228,6 +228,9 @@ class LifecycleSection(Section):
     startup_deadline: Duration = 60.0
     """Every output must have been published once within this time, or the process ends with the
     exit code of what is missing; `0` waits for ever."""
+    failure_grace: Duration = 15.0
+    """How long an error that time alone does not mend (a denied login, a missing key) may last at
+    start before it ends the process: policies changed with a deployment take a moment to arrive."""
     shutdown_deadline: Timeout = 10.0
     """Longest time for a clean stop; keep it below the task's `stopTimeout` (30 s by default)."""
     on_exit: Literal["keep", "revoke"] = "keep"

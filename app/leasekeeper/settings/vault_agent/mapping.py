@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _DEFAULT_LISTENER = "127.0.0.1:8200"
 # About as long as the agent's twelve tries of a secret take before it gives up.
 _PATIENCE_S = 300.0
+# Who asked for an exit on failure waits no longer than a retry takes for one that time won't mend.
+_GRACE_S = 1.0
 # The last part of VAULT_... and BAO_..., which win over the file, and how they are read.
 _LOG_VARIABLES: dict[str, Callable[[Node], str]] = {
     "LOG_LEVEL": values.level,
@@ -82,6 +84,7 @@ def _put_deadline(top: Written, target: Target) -> None:
     config, key = top.one("template_config"), "exit_on_retry_failure"
     if config is not None and config.get(key):
         target.put(path, _PATIENCE_S, config.origin_of(key))
+        target.put(("lifecycle", "failure_grace"), _GRACE_S, config.origin_of(key))
     else:
         target.put(path, 0.0, AGENT_DEFAULT)
 
