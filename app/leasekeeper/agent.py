@@ -10,9 +10,10 @@ import asyncio
 import gc
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Literal, NoReturn
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from leasekeeper.errors import (
 )
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.preflight import preflight, sweep_leftovers
+from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
@@ -47,6 +49,19 @@ _POLL_S = 0.25
 _CLOSING_S = 1.0
 # While starting, say what is being waited for.
 _SAY_EVERY_S = 15.0
+
+
+def _missing_directories(files: Iterable[OutputSection | SinkSection]) -> list[Path]:
+    """Return the directories that the files would need to have made, the deepest first."""
+    above = {parent for file in files for parent in Path(Target.of(file).path).parents}
+    return sorted((path for path in above if not path.exists()), reverse=True)
+
+
+def _remove_empty(directories: Iterable[Path]) -> None:
+    """Leave no trace: a check that creates what it looks for changes what it finds next time."""
+    for path in directories:
+        with suppress(OSError):
+            path.rmdir()
 
 
 Dialect = Literal["native", "vault_agent"]
@@ -120,7 +135,9 @@ async def check(settings: Settings) -> None:
         except ConfigError as error:
             problems += error.problems
     files: list[OutputSection | SinkSection] = [*settings.outputs, *settings.sinks]
+    missing = await asyncio.to_thread(_missing_directories, files)
     problems += [str(problem) for problem in await preflight(files)]
+    await asyncio.to_thread(_remove_empty, missing)
     if problems:
         raise ConfigError(*problems)
 

@@ -153,11 +153,12 @@ async def test_on_exit_revoke_leaves_no_lease_behind(world: SharedWorld, tmp_pat
         await program.event("agent.ready")
         during = set(await world.run(world.parts.leases())) - before
         code, _ = await program.stop()
-    after = set(await world.run(world.parts.leases())) - before
-
     assert code == 0
     assert len(during) == 1
-    assert after == set()
+    # OpenBao revokes the leases of a revoked token one after the other, in its own time.
+    async with asyncio.timeout(20):
+        while set(await world.run(world.parts.leases())) & during:
+            await asyncio.sleep(0.1)
     assert program.events("token.revoked")
 
 
