@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from leasekeeper.devstack.product_setup import DatabaseRules
 from leasekeeper.devstack.world import World, WorldSettings
-from tests.program import Leasekeeper
+from tests.program import Leasekeeper, until
 from tests.world import SharedWorld
 
 pytestmark = pytest.mark.e2e
@@ -96,11 +96,15 @@ async def test_a_write_with_parameters_is_done_once_and_its_answer_used(
     settings = config(
         world.parts.settings.role,
         template(tmp_path / "out", text),
+        template(tmp_path / "kv", '{{ with secret "secret/product" }}{{ .Data.data }}{{ end }}'),
         more="secrets: {static_secret_render_interval: 1s}\n",
     )
+    gateway = world.parts.gateway
+    start = len(gateway.seen)
     async with Leasekeeper(env=world.parts.environment(), config=settings) as program:
         await program.event("agent.ready")
-        await asyncio.sleep(3)
+        # While a secret at the same interval is read again and again.
+        await until(lambda: gateway.count("/v1/secret/data/product", after=start) >= 4)
         await program.stop()
 
     assert (tmp_path / "out").read_text(encoding="utf-8").startswith("vault:v1:")
