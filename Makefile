@@ -11,7 +11,7 @@ TOOLBIN := $(TOOLS)/bin
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo world check format test unit docs bench clean
+.PHONY: help env demo world check format test unit docs bench release-check clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,12 @@ docs: $(READY) ## write the generated pages anew
 bench: $(READY) ## measure start, memory and template speed on this machine
 	$(BIN)/python benchmarks/template_speed.py
 	$(BIN)/python benchmarks/startup.py
+
+release-check: ## build wheel and sdist, install them into nothing, look at licences, write the SBOM
+	$(PYTHON) -m venv $(VENV)/release
+	$(VENV)/release/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'build>=1.2' 'cyclonedx-bom>=7' 'pip-licenses>=5' 'twine>=6'
+	$(VENV)/release/bin/python .ci/release_check.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis app/*.egg-info
