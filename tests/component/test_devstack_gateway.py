@@ -252,6 +252,33 @@ async def test_a_stopped_listener_refuses_connections_until_it_is_back(
         assert answer.status == 200
 
 
+@pytest.mark.parametrize("connects", [True, False])
+async def test_a_black_hole_swallows_everything_and_lets_nobody_know(
+    world: SharedWorld, session: aiohttp.ClientSession, connects: bool
+) -> None:
+    gateway = world.parts.gateway
+    host, _, port = gateway.address.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    question = b"GET /v1/sys/health HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(question)
+    await reader.readuntil(b"}\n")  # the gateway has accepted it
+    short = aiohttp.ClientTimeout(total=0.3)
+    await world.run(gateway.black_hole(connects=connects))
+    try:
+        writer.write(question)
+        with pytest.raises(TimeoutError):
+            await session.get(url(world, "kv/product"), timeout=short)
+    finally:
+        await world.run(gateway.end_black_hole())
+
+    async with session.get(url(world, "kv/product")) as answer:
+        assert answer.status == 200
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await reader.read(1)  # neither an answer nor an end
+    writer.close()
+
+
 @pytest.mark.parametrize("rubbish", [b"nonsense\r\n\r\n", b"GET /v1/kv HTTP/1.1\r\nHost: x"])
 async def test_what_is_not_http_gets_no_answer(world: SharedWorld, rubbish: bytes) -> None:
     host, port = world.parts.address.removeprefix("http://").split(":")

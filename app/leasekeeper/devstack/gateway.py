@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ class Gateway:
         self._login_path = re.compile(rf"/v1/((?:.+/)?)auth/{re.escape(mount)}/login")
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._silent = False
+        self._swallowed: set[asyncio.Task[None]] = set()
+        self._plugs: list[socket.socket] = []
 
     async def start(self, port: int) -> None:
         """Listen on *port*; 0 is any."""
@@ -92,8 +96,48 @@ class Gateway:
         if self._server is None:
             await self.start(int(self.address.rpartition(":")[2]))
 
+    async def black_hole(self, *, connects: bool = True) -> None:
+        """Swallow whatever is sent from now on, without an answer, a FIN or a RST.
+
+        Connections that are open now stay silent for good, as behind a fail-over that has lost
+        them. Those that are made meanwhile do, too; *connects* False drops their SYN instead.
+        """
+        self._silent = True
+        for task in self._connections - self._swallowed:
+            task.cancel()
+        if not connects and self._server is not None:
+            self._server.close()
+            self._server = None
+            self._plug(int(self.address.rpartition(":")[2]))
+
+    async def end_black_hole(self) -> None:
+        """Serve new connections again; the swallowed ones hear nothing any more."""
+        self._silent = False
+        self._unplug()
+        await self.listen_again()
+
+    def _plug(self, port: int) -> None:
+        """Fill the queue of a listener that never accepts: Linux drops further SYNs."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(0)
+        self._plugs = [listener]
+        for _ in range(2):
+            plug = socket.socket()
+            plug.setblocking(False)
+            plug.connect_ex(("127.0.0.1", port))
+            self._plugs.append(plug)
+
+    def _unplug(self) -> None:
+        for plug in self._plugs:
+            plug.close()
+        self._plugs = []
+
     async def close(self) -> None:
         """Stop for good."""
+        self._silent = False
+        self._unplug()
         await self.stop_listening()
         await self.logins.close()
 
@@ -110,15 +154,26 @@ class Gateway:
         task.add_done_callback(self._connections.discard)
         client = _Client(reader, writer)
         try:
+            if self._silent:
+                await self._fall_silent(client, task)
             while await self._exchange(client):
                 pass
         except (OSError, EOFError, ValueError):
             client.reset()
         except asyncio.CancelledError:
             # Not passed on: nobody awaits this task but `_end_connections`.
+            if self._silent:
+                await self._fall_silent(client, task)
             client.reset()
         finally:
             writer.close()
+
+    async def _fall_silent(self, client: _Client, task: asyncio.Task[None]) -> None:
+        """Take what comes, and say nothing until the client hangs up or the gateway ends."""
+        self._swallowed.add(task)
+        task.add_done_callback(self._swallowed.discard)
+        with contextlib.suppress(asyncio.CancelledError):
+            await _read_to_end(client.reader)
 
     async def _exchange(self, client: _Client) -> bool:
         """Handle one request; False says that the connection is to be closed.
