@@ -189,10 +189,21 @@ class Agent:
         _warn_if_exposed(settings)
         parts = self._build(sources)
         self._reporter = parts.reporter
+        web = None
+        if settings.web.listen:
+            from leasekeeper.web.server import WebServer
+
+            web = WebServer(settings.web.listen, parts.reporter)
         try:
+            if web is not None:
+                await web.start()
             await self._serve(parts)
         finally:
-            await self._shut_down(parts)
+            try:
+                await self._shut_down(parts)
+            finally:
+                if web is not None:
+                    await web.close()
 
     def log_state(self) -> None:
         """Log what /health tells; it holds no secret."""
@@ -272,17 +283,7 @@ class Agent:
             "vault watch": parts.client.reachability.watch,
             "start-up": lambda: self._start_up(parts),
         }
-        web = None
-        if self._settings.web.listen:
-            from leasekeeper.web.server import WebServer
-
-            web = WebServer(self._settings.web.listen, parts.reporter)
-            await web.start()
-        try:
-            await run_root_tasks(roots, stop=self.stop)
-        finally:
-            if web is not None:
-                await web.close()
+        await run_root_tasks(roots, stop=self.stop)
 
     # -- start ----------------------------------------------------------------------------------
 
@@ -320,17 +321,26 @@ class Agent:
     async def _shut_down(self, parts: Parts) -> None:
         """End everything, in this order, within lifecycle.shutdown_deadline.
 
-        1. The root tasks and the web server have ended already; no new work starts.
+        1. The root tasks have ended already; no new work starts.
         2. A publish that is under way is finished, notifications get what time is left.
-        3. The token is revoked, if that was asked for.
-        4. Connections are closed.
+        3. If that was asked for, and nobody in the task goes on: the files are removed, and then
+           the token is revoked, so that no reader finds a credential that has ended.
+        4. Connections are closed. The web server answers until after the end of all this.
         """
         lifecycle = self._settings.lifecycle
         began = now()
         try:
             async with asyncio.timeout(lifecycle.shutdown_deadline):
-                await parts.outputs.close(deadline_s=lifecycle.shutdown_deadline / 2)
-                if lifecycle.on_exit == "revoke":
+                final = await self._is_final()
+                remove_s = (
+                    lifecycle.shutdown_deadline / 4 if final and lifecycle.remove_files else 0
+                )
+                if remove_s:
+                    await parts.sinks.remove(deadline_s=remove_s / 2)
+                await parts.outputs.close(
+                    deadline_s=lifecycle.shutdown_deadline / 2, remove_s=remove_s
+                )
+                if final and lifecycle.on_exit == "revoke":
                     await self._revoke(parts)
         except TimeoutError:
             log.warning("agent.stop_deadline_passed", deadline_s=lifecycle.shutdown_deadline)
@@ -339,6 +349,18 @@ class Agent:
                 await parts.tokens.close()
                 await parts.client.close()
         log.info("agent.stopped", after_s=round(now() - began, 2))
+
+    async def _is_final(self) -> bool:
+        """Whether to end what was asked to be ended: the task stops, and not just we."""
+        lifecycle = self._settings.lifecycle
+        if lifecycle.on_exit == "keep" and not lifecycle.remove_files:
+            return False
+        from leasekeeper.aws.ecs import is_end_of_task
+
+        if await is_end_of_task(timeout_s=min(1.0, lifecycle.shutdown_deadline / 8)):
+            return True
+        log.info("agent.left_in_place", because="ECS does not stop the task, or does not say so")
+        return False
 
     async def _revoke(self, parts: Parts) -> None:
         try:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -144,6 +145,78 @@ async def test_a_second_signal_ends_it_at_once(world: SharedWorld, tmp_path: Pat
     assert took_s < 1
 
 
+@pytest.fixture
+def _task_stops(world: SharedWorld) -> Iterator[None]:
+    """ECS stops the whole task, and not just our container."""
+    world.parts.ecs.desired_status = "STOPPED"
+    yield
+    world.parts.ecs.desired_status = "RUNNING"
+
+
+async def test_on_exit_revoke_leaves_everything_to_the_application_while_the_task_goes_on(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    before = set(await world.run(world.parts.leases()))
+    more = "lifecycle: {on_exit: revoke, remove_files: true}\n"
+    async with Leasekeeper(
+        env=world.parts.environment(), config=config(world, tmp_path / "out", more=more)
+    ) as program:
+        await program.event("agent.ready")
+        lease = set(await world.run(world.parts.leases())) - before
+        code, _ = await program.stop()
+
+    assert code == 0
+    assert program.events("agent.left_in_place")
+    assert not program.events("token.revoked")
+    assert (tmp_path / "out").exists()
+    assert lease <= set(await world.run(world.parts.leases()))
+
+
+@pytest.mark.usefixtures("_task_stops")
+async def test_files_are_removed_before_the_token_is_revoked_when_the_task_stops(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    more = (
+        f"lifecycle: {{on_exit: revoke, remove_files: true}}\nsinks: [{{path: {tmp_path}/token}}]\n"
+    )
+    async with Leasekeeper(
+        env=world.parts.environment(),
+        config=config(world, tmp_path / "ours", tmp_path / "replaced", more=more),
+    ) as program:
+        await program.event("agent.ready")
+        await program.event("file.published", count=2)
+        (tmp_path / "new").write_text("of another task", encoding="utf-8")
+        (tmp_path / "new").rename(tmp_path / "replaced")
+        code, _ = await program.stop()
+        names = [event["event"] for event in program.events()]
+
+    assert code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["replaced"]
+    assert names.count("file.removed") == 2
+    assert names.index("token.revoked") > max(
+        at for at, name in enumerate(names) if name == "file.removed"
+    )
+
+
+async def test_health_answers_while_the_last_publish_ends(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    more = "    notify: {command: {command: [sleep, '60']}, timeout: 60s}\n"
+    more += "lifecycle: {shutdown_deadline: 4s}\n"
+    async with Leasekeeper(
+        env=world.parts.environment(), config=config(world, tmp_path / "out", more=more)
+    ) as program:
+        await program.event("agent.ready")
+        program.process.send_signal(signal.SIGTERM)
+        await program.event("agent.stopping")
+        status, _ = await program.get("/health")
+        code = await program.ended()
+
+    assert status == 200
+    assert code == 0
+
+
+@pytest.mark.usefixtures("_task_stops")
 async def test_on_exit_revoke_leaves_no_lease_behind(world: SharedWorld, tmp_path: Path) -> None:
     before = set(await world.run(world.parts.leases()))
     more = "lifecycle: {on_exit: revoke}\n"

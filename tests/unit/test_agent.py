@@ -52,7 +52,9 @@ class FakeParts(SimpleNamespace):
             client=SimpleNamespace(close=lambda: self._close("client")),
             secrets=SimpleNamespace(keepers={}),
             outputs=SimpleNamespace(
-                settled=Latch(), outputs=[], close=lambda deadline_s: self._close("outputs")
+                settled=Latch(),
+                outputs=[],
+                close=lambda deadline_s, remove_s: self._close("outputs"),
             ),
             sinks=SimpleNamespace(sinks=(), settled=Latch()),
             reporter=SimpleNamespace(reasons=list),

@@ -51,6 +51,18 @@ async def read_task_metadata(*, timeout_s: float = TIMEOUT_S) -> TaskMetadata | 
     return _task(document)
 
 
+async def is_end_of_task(*, timeout_s: float = TIMEOUT_S) -> bool:
+    """Whether our end is the end of everybody who uses what we hold.
+
+    Inside ECS that is so only while the whole task is being stopped; when it does not say, no:
+    the application goes on while this container alone is replaced. Outside ECS it always is.
+    """
+    if not os.environ.get(METADATA_VARIABLE):
+        return True
+    task = await read_task_metadata(timeout_s=timeout_s)
+    return task is not None and task.stopping
+
+
 def _task(document: dict[str, Any]) -> TaskMetadata | None:
     def text(key: str) -> str:
         value = document.get(key)

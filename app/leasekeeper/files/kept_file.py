@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections.abc import Awaitable, Callable
 
+from leasekeeper.errors import OutputError
 from leasekeeper.files.file_errors import publish_error
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.publish import (
@@ -14,6 +15,7 @@ from leasekeeper.files.publish import (
     PublishedFile,
     is_as_published,
     is_missing,
+    remove_published,
 )
 from leasekeeper.files.target import Target
 from leasekeeper.telemetry.events import log
@@ -87,6 +89,19 @@ class KeptFile:
         :raises OutputError: if the file system does not tell.
         """
         return await self._look(is_missing)
+
+    async def remove(self) -> None:
+        """Take the file away, unless it is not the one that was put there last.
+
+        A failure is logged: this is for the end, when nobody can mend it.
+        """
+        if self._fingerprint is None:
+            return
+        try:
+            if await self._look(remove_published, self._fingerprint):
+                log.info("file.removed", **self._fields)
+        except OutputError as error:
+            log.warning("file.removal_failed", **self._fields, error=str(error))
 
     async def _is_intact(self) -> bool:
         return await self._look(is_as_published, self._fingerprint)

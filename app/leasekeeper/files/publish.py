@@ -59,6 +59,11 @@ class Fingerprint:
             gid=status.st_gid,
         )
 
+    @property
+    def version(self) -> tuple[int, int, int, int]:
+        """What stays the same while only mode and owner are changed."""
+        return self.device, self.inode, self.size, self.mtime_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFile:
@@ -91,6 +96,18 @@ def is_missing(path: str) -> bool:
         except FileNotFoundError:
             return True
         return False
+
+
+def remove_published(path: str, fingerprint: Fingerprint) -> bool:
+    """Remove the file at *path* if it is still the one with *fingerprint*; whether it was."""
+    with translated(path, "removing"):
+        try:
+            if Fingerprint.of(os.lstat(path)).version != fingerprint.version:
+                return False
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 class Publication:

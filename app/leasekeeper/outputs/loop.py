@@ -7,6 +7,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -162,11 +163,12 @@ class OutputLoop:
         """Return every output that is failing, with its error."""
         return [(output, output.error) for output in self.outputs if output.error is not None]
 
-    async def close(self, *, deadline_s: float) -> None:
+    async def close(self, *, deadline_s: float, remove_s: float = 0.0) -> None:
         """Let running publishes and notifications end within *deadline_s* seconds; start no other.
 
         For after `run` has been cancelled. What does not end in time is given up: its temporary
-        file is removed, and a thread that hangs in the kernel is left behind.
+        file is removed, and a thread that hangs in the kernel is left behind. With *remove_s* the
+        published files are then taken away, which may last so many seconds more.
         """
         ends_at = now() + deadline_s
         self._closing = True
@@ -175,6 +177,10 @@ class OutputLoop:
         rest_s = max(ends_at - now(), 0.0)
         notifiers = [output.notifier for output in self.outputs if output.notifier is not None]
         await asyncio.gather(*(notifier.close(grace_s=rest_s) for notifier in notifiers))
+        if remove_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(remove_s):
+                    await asyncio.gather(*(output.remove() for output in self.outputs))
         await self._workers.close(grace_s=CLEAN_UP_S)
 
     def _changed(self, dependency: Dependency) -> None:

@@ -227,6 +227,10 @@ class Output:
             return False
         return True
 
+    async def remove(self) -> None:
+        """Take the file away at the end of the task; a failure is logged."""
+        await self._file.remove()
+
     def _failed(self, error: AgentError, trouble: Trouble) -> None:
         self.error = error
         self.failures += 1

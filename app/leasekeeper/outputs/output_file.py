@@ -86,6 +86,10 @@ class OutputFile:
         """
         await self._file.repair()
 
+    async def remove(self) -> None:
+        """Take the file away, unless somebody else has replaced it; a failure is logged."""
+        await self._file.remove()
+
     async def _check_format(self, content: bytes) -> None:
         kind, timeout_s = self._section.validate_as, self._section.validate_timeout
         if kind is None:

@@ -234,13 +234,24 @@ class LifecycleSection(Section):
     shutdown_deadline: Timeout = 10.0
     """Longest time for a clean stop; keep it below the task's `stopTimeout` (30 s by default)."""
     on_exit: Literal["keep", "revoke"] = "keep"
-    """Whether the token, and with it every lease, is revoked at the end."""
+    """Whether the token, and with it every lease, is revoked at the end. On ECS only when the
+    whole task stops: the application goes on while this container alone is replaced."""
+    remove_files: bool = False
+    """Remove the files of outputs and sinks at the end, before the token is revoked; on ECS only
+    when the whole task stops. A file that another task has replaced meanwhile stays."""
     expiry_grace: Duration = 0.0
     """How long after the end of a credential on disk health turns unhealthy."""
     publish_deadline: Timeout = 30.0
     """Longest time for one file to be written before the output counts as failed."""
     repair_interval: Duration = 15.0
     """How often files are compared with what was published and repaired; `0` is never."""
+
+    @model_validator(mode="after")
+    def _check(self) -> LifecycleSection:
+        if self.remove_files and self.exit_after_auth:
+            msg = "remove_files would take away what exit_after_auth has just published"
+            raise ValueError(msg)
+        return self
 
 
 class Settings(Section):

@@ -179,6 +179,10 @@ class Sink:
         await self._file.repair()
         self._written = lease.serial
 
+    async def remove(self) -> None:
+        """Take the file away at the end of the task; a failure is logged."""
+        await self._file.remove()
+
     async def _write(self, lease: TokenLease) -> None:
         # A file that cannot be written must not cost Vault one wrapping for each try.
         content = self._pending

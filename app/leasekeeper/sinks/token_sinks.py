@@ -7,6 +7,7 @@ import math
 import os
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from leasekeeper.errors import AgentError
@@ -75,6 +76,12 @@ class TokenSinks:
     def failures(self) -> list[tuple[Sink, AgentError]]:
         """Return every sink that is failing, with its error."""
         return [(sink, sink.error) for sink in self.sinks if sink.error is not None]
+
+    async def remove(self, *, deadline_s: float) -> None:
+        """Take the files away within *deadline_s* seconds; for after `run` has been cancelled."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await asyncio.gather(*(sink.remove() for sink in self.sinks))
 
     def _note(self, sink: Sink) -> None:
         self._unsettled.discard(sink)
