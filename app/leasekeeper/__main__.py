@@ -11,6 +11,11 @@ def main() -> int:
         from leasekeeper.web.healthcheck import main as health
 
         return health(sys.argv[2:])
+    import gc
+
+    # What imports make lives as long as the process. Looking through it again and again costs a
+    # sixth of the start (60 ms); the agent switches the collector on when everything is there.
+    gc.disable()
     from leasekeeper.cli import main as command_line
 
     return command_line(sys.argv[1:])

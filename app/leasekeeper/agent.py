@@ -283,6 +283,9 @@ class Agent:
             "vault watch": parts.client.reachability.watch,
             "start-up": lambda: self._start_up(parts),
         }
+        # Everything so far lives as long as the process: no collection need look at it.
+        gc.freeze()
+        gc.enable()
         await run_root_tasks(roots, stop=self.stop)
 
     # -- start ----------------------------------------------------------------------------------
@@ -310,7 +313,7 @@ class Agent:
         log.info("agent.ready", after_s=round(now() - began, 2))
         if self._settings.lifecycle.exit_after_auth:
             self.stop.set()
-        # What start-up made lives as long as the process: later collections need not look at it.
+        # The same for what start-up has made.
         gc.collect()
         gc.freeze()
         await asyncio.Event().wait()

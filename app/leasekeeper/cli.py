@@ -204,8 +204,10 @@ def _run(options: argparse.Namespace) -> int:
 def _serve(loaded: LoadedSettings, *, dialect: Dialect) -> int:
     import uvloop
 
+    from leasekeeper.runtime.http import import_aiohttp
     from leasekeeper.telemetry import events
 
+    import_aiohttp()
     events.configure(loaded.settings.log.level, loaded.settings.log.format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run_agent(loaded, dialect))

@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from leasekeeper.runtime.http import tls_for
+
 # Credentials are 2 KiB, a task's metadata some 10 KiB per container. More is not an answer.
 MAX_BODY_BYTES = 512 * 1024
 
@@ -55,7 +57,9 @@ async def ask(
     try:
         async with (
             aiohttp.ClientSession(trust_env=False, timeout=limits) as session,
-            session.request(method, target, headers=headers, allow_redirects=False) as answer,
+            session.request(
+                method, target, headers=headers, allow_redirects=False, ssl=tls_for(url)
+            ) as answer,
         ):
             if answer.status != 200:
                 raise MetadataError(f"it answered {answer.status}", status=answer.status)

@@ -14,6 +14,7 @@ from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.mounts import Mounts
 from leasekeeper.outputs.commands import child_environment, describe_exit, run_command
 from leasekeeper.outputs.notify import Notifier, Tell
+from leasekeeper.runtime.http import tls_for
 from leasekeeper.settings.model import CommandNotify, HttpNotify, OutputSection, SignalNotify
 
 if TYPE_CHECKING:
@@ -75,12 +76,13 @@ class ByHttp:
         """Send it once."""
         import aiohttp
 
-        request = f"{self.section.method} {_without_query(self.section.url)}"
+        url = self.section.url
+        request = f"{self.section.method} {_without_query(url)}"
         try:
             async with (
                 self.session() as session,
                 session.request(
-                    self.section.method, self.section.url, allow_redirects=False
+                    self.section.method, url, allow_redirects=False, ssl=tls_for(url)
                 ) as response,
             ):
                 status = response.status
