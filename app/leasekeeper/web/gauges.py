@@ -79,6 +79,7 @@ class StateCollector(Collector):
         up = _gauge("secret_up", "1 while the secret can be fetched and renewed.", "secret")
         generation = _gauge("secret_generation", "Values of the secret since start.", "secret")
         valid = _gauge("secret_valid_seconds", "Time until the newest value ends.", "secret")
+        kinds = _gauge("secret_kind", "1 for what governs the secret's life.", "secret", "kind")
         for name, keeper in self._reporter.keepers().items():
             snapshot = keeper.snapshot
             good = snapshot is not None and keeper.error is None
@@ -87,7 +88,8 @@ class StateCollector(Collector):
             if snapshot is not None:
                 end = self._reporter.secrets.end_of(snapshot)
                 valid.add_metric([name], max(end - now(), 0.0))
-        yield from (up, generation, valid)
+                kinds.add_metric([name, snapshot.kind.value], 1.0)
+        yield from (up, generation, valid, kinds)
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

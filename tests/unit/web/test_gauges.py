@@ -128,6 +128,7 @@ async def test_a_well_process_is_told_in_numbers(vault: FakeVault) -> None:
     assert scrape.value("secret_generation", **creds) == 1
     assert scrape.value("secret_valid_seconds", **creds) == pytest.approx(50, abs=1)
     assert scrape.value("secret_valid_seconds", secret="secret/product") == math.inf
+    assert scrape.value("secret_kind", secret="secret/product", kind="static") == 1
 
 
 async def test_before_the_first_login_nothing_is_claimed(vault: FakeVault) -> None:
