@@ -58,9 +58,8 @@ docs: $(READY) ## write the generated pages anew
 	$(BIN)/python -m leasekeeper.settings.documentation docs/configuration.md
 	$(BIN)/python -m leasekeeper.settings.vault_agent.documentation docs/migrating-from-vault-agent.md
 
-bench: $(READY) ## measure start, memory and template speed on this machine
-	$(BIN)/python benchmarks/template_speed.py
-	$(BIN)/python benchmarks/startup.py
+bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
+	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
 
 release-check: ## build wheel and sdist, install them into nothing, look at licences, write the SBOM
 	$(PYTHON) -m venv $(VENV)/release
