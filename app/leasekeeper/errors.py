@@ -12,7 +12,8 @@
     │  ├─ VaultUnavailable            transport, 5xx, sealed, standby, 429   retryable, exit 6
     │  ├─ VaultDenied                 403: the token, or its policy
     │  ├─ SecretNotFound              404, or a deleted version
-    │  └─ VaultRejected               any other 4xx: the request itself is wrong
+    │  ├─ VaultRejected               any other 4xx: the request itself is wrong
+    │  └─ MintBudgetSpent             not asked at all: too many new values lately   retryable
     ├─ LeaseLost                      a lease that can no longer be renewed          exit 4
     ├─ TemplateError                  .template .line .column, never a value         exit 4
     │  ├─ TemplateSyntaxError         found when the configuration is checked        exit 2
@@ -144,6 +145,12 @@ class SecretNotFound(VaultError):
 
 class VaultRejected(VaultError):
     """Vault refused the request as such (400, 405, 413, ...)."""
+
+
+class MintBudgetSpent(VaultError):
+    """A secret was not asked for, because it had too many new values lately."""
+
+    retryable = True
 
 
 class LeaseLost(AgentError):

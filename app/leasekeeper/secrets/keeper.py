@@ -14,6 +14,7 @@ from random import Random
 from time import time
 
 from leasekeeper.errors import (
+    MintBudgetSpent,
     SecretNotFound,
     VaultDenied,
     VaultError,
@@ -22,7 +23,10 @@ from leasekeeper.errors import (
 )
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import due, iso, now
+from leasekeeper.secrets.asking import ask, may_mint
+from leasekeeper.secrets.budget import MintBudgets
 from leasekeeper.secrets.lifetime import (
+    MINTED,
     Life,
     is_truncated,
     life_of,
@@ -30,16 +34,16 @@ from leasekeeper.secrets.lifetime import (
     rotate_after,
     same_value,
 )
-from leasekeeper.secrets.mounts import Mounts, api_path
+from leasekeeper.secrets.mounts import Mounts
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.secrets.rotation import RotationWatch
 from leasekeeper.secrets.snapshot import Lifetime, SecretKind, Snapshot
 from leasekeeper.telemetry.events import log
-from leasekeeper.telemetry.metrics import MINTS
+from leasekeeper.telemetry.metrics import MINTS, MINTS_HELD
 from leasekeeper.telemetry.redaction import redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
-from leasekeeper.vault.client import Mount, VaultClient
+from leasekeeper.vault.client import VaultClient
 from leasekeeper.vault.response import VaultResponse
 
 RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
@@ -52,6 +56,8 @@ _LOST_AGAIN = Backoff(minimum_s=1.0, maximum_s=120.0)
 _SAFETY_NET = 1 / 6
 # A lease that is gone is noticed on the way to its replacement; do not wait for less than this.
 _SHORTEST_RETRY_S = 0.5
+# Every plan lets a value live for longer than this part of its life, jitter and overlap included.
+_MATURE_AT = 0.4
 # A certificate with less than this has ended on arrival: the issuer's clock or ours is off.
 _SHORTEST_LIFE_S = 1.0
 # How Vault says that a lease does not exist. It answers 400 to a renewal that the database
@@ -66,6 +72,7 @@ class KeeperContext:
     client: VaultClient
     tokens: TokenKeeper
     mounts: Mounts
+    budgets: MintBudgets
     interval_of: Callable[[SecretRequest], float]
     overlap_s: float
     probe_interval_s: float
@@ -92,6 +99,9 @@ class SecretKeeper:
         self._lost_in_a_row = 0
         self._probe_refused = False
         self._waited_for_token = 0
+        self._held: MintBudgetSpent | None = None
+        # From here on a new value is no surprise, so it costs nothing of the mint budget.
+        self._mature_at = math.inf
         self._expected_life_s = 0.0
         self._rotation = RotationWatch()
         self.request = request
@@ -109,7 +119,7 @@ class SecretKeeper:
     @property
     def error(self) -> VaultError | None:
         """Why the secret cannot be fetched or its lease not renewed at present."""
-        error = self._trouble.error or self._renewal_trouble.error
+        error = self._held or self._trouble.error or self._renewal_trouble.error
         return error if isinstance(error, VaultError) else None
 
     @property
@@ -167,6 +177,8 @@ class SecretKeeper:
             return
         try:
             response, serial = await self._ask()
+        except MintBudgetSpent as error:
+            self._hold(error)
         except VaultDenied as error:
             await self._denied(error)
         except VaultError as error:
@@ -190,30 +202,40 @@ class SecretKeeper:
 
     async def _ask(self) -> tuple[VaultResponse, int]:
         """Return the answer and the number of the token that asked."""
-        mounts, path = self._context.mounts, self.request.path
-        mount = await mounts.of(path)
-        try:
-            return await self._ask_at(mount)
-        except SecretNotFound:
-            if (mount_now := await mounts.again(path)) != mount:
-                return await self._ask_at(mount_now)
-            if self.request.operation is not Operation.LIST:
-                raise
-        return VaultResponse(data={"keys": []}), self._context.client.token_serial
+        context, request, old = self._context, self.request, self.snapshot
+        mount = await context.mounts.of(request.path)
+        no_mint = old is not None and old.kind not in MINTED
+        if no_mint or not may_mint(mount, request):
+            return await ask(context.client, context.mounts, request, mount)
+        async with context.budgets.mint(request, planned=self._is_planned()):
+            response, serial = await ask(context.client, context.mounts, request, mount)
+        if life_of(response, request.operation, wall_s=time()).kind not in MINTED:
+            context.budgets.refund(request)
+        self._held = None
+        return response, serial
 
-    async def _ask_at(self, mount: Mount | None) -> tuple[VaultResponse, int]:
-        client, request = self._context.client, self.request
-        path = api_path(mount, request.operation, request.path)
-        # Nothing is awaited between this line and the request's headers.
-        serial = client.token_serial
-        match request.operation:
-            case Operation.READ:
-                return await client.read(path), serial
-            case Operation.WRITE:
-                arguments = dict(request.arguments)
-                kv2 = mount is not None and mount.is_kv2
-                return await client.write(path, {"data": arguments} if kv2 else arguments), serial
-        return await client.list(path), serial
+    def _is_planned(self) -> bool:
+        """Whether a new value now is no surprise: the old one has had its time, or its token has
+        been replaced while it lives.
+        """
+        if self.lease is None or not self._outlived(self.lease):
+            return due(self._mature_at)
+        return self._context.tokens.end_of(self.lease.token_serial) > now()
+
+    def _hold(self, error: MintBudgetSpent) -> None:
+        """Put the fetch off until the budget allows it."""
+        self.fetch_at = now() + self._context.budgets.wait_s(self.request)
+        if self._held is None:
+            MINTS_HELD.labels(self.name).inc()
+            log.warning(
+                "secret.mint_held",
+                secret=self.name,
+                error=error.message,
+                hint=error.hint,
+                until=iso(self.fetch_at),
+                **self._until(),
+            )
+        self._held = error
 
     async def _denied(self, error: VaultDenied) -> None:
         try:
@@ -289,7 +311,7 @@ class SecretKeeper:
         self._context.on_snapshot(self.snapshot)
 
     def _report(self, snapshot: Snapshot, life: Life) -> None:
-        if life.kind in (SecretKind.LEASED, SecretKind.CERTIFICATE):
+        if life.kind in MINTED:
             MINTS.labels(self.name).inc()
         log.info(
             "secret.fetched" if snapshot.generation == 1 else "secret.rotated",
@@ -302,6 +324,7 @@ class SecretKeeper:
     def _plan(self, response: VaultResponse, life: Life, serial: int) -> None:
         context, at = self._context, now()
         self.lease, self.renew_at, self.probe_at = None, math.inf, math.inf
+        self._mature_at = at + life.duration_s * _MATURE_AT
         self._renewal_trouble.recovered()
         if life.kind in (SecretKind.STATIC, SecretKind.LIST):
             self.fetch_at = at + self._interval()

@@ -21,6 +21,9 @@ CERTIFICATE_AT, CERTIFICATE_SPREAD = 0.90, 0.03
 # Vault answers in whole seconds, so a full renewal may look one second short.
 ROUNDING_S = 1.0
 
+# What Vault has made for the one who asked: asking again makes another.
+MINTED = frozenset({SecretKind.LEASED, SecretKind.CERTIFICATE})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:

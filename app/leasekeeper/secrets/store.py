@@ -8,6 +8,7 @@ from random import Random
 from typing import NoReturn
 
 from leasekeeper.runtime.schedule import Schedule
+from leasekeeper.secrets.budget import MintBudgets
 from leasekeeper.secrets.keeper import KeeperContext, SecretKeeper
 from leasekeeper.secrets.mounts import Mounts
 from leasekeeper.secrets.request import SecretRequest
@@ -36,10 +37,12 @@ class SecretStore:
         self._tokens = tokens
         self._listeners: list[Callable[[SecretRequest], None]] = []
         self._schedule = Schedule(concurrency=_CONCURRENCY, on_error=on_error)
+        budget = settings.secrets.mint_budget
         self._context = KeeperContext(
             client=client,
             tokens=tokens,
             mounts=Mounts(client),
+            budgets=MintBudgets(budget.count, budget.window),
             interval_of=self._interval_of,
             overlap_s=settings.secrets.overlap,
             probe_interval_s=settings.probe.interval,

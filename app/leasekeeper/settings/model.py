@@ -185,6 +185,17 @@ class SecretOverride(Section):
     """How often this secret is read again; `0` is never."""
 
 
+class MintBudget(Section):
+    """How many new values a secret may cost when something keeps taking them away. A rotation by
+    plan costs nothing; a value that is replaced before two fifths of its life, that is asked for
+    at a start, or whose answer was lost costs one."""
+
+    count: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Values at once; after that, one for every `window` / `count`."""
+    window: Timeout = 600.0
+    """Time after which a spent budget is whole again."""
+
+
 class SecretsSection(Section):
     """How secrets are kept fresh."""
 
@@ -193,6 +204,8 @@ class SecretsSection(Section):
     overlap: Duration = 30.0
     """How long an old and a new credential should both work after a rotation, as far as the
     lease's own TTL allows (never more than half of it)."""
+    mint_budget: MintBudget = MintBudget()
+    """Bound on the new values of each secret."""
     overrides: dict[str, SecretOverride] = Field(default_factory=dict)
     """Settings by secret path, as the path is written in the template."""
 

@@ -43,6 +43,13 @@ MINTS = Counter(
     namespace=PREFIX,
     registry=REGISTRY,
 )
+MINTS_HELD = Counter(
+    "secret_mints_held",
+    "New values that were put off because the secret's mint budget was spent.",
+    ("secret",),
+    namespace=PREFIX,
+    registry=REGISTRY,
+)
 RENDERS = Counter(
     "renders",
     "Renders of an output by outcome (published, unchanged, failed, waiting).",

@@ -1,0 +1,48 @@
+"""Sending one request to Vault: the right path for its engine, and the answer."""
+
+from __future__ import annotations
+
+from leasekeeper.errors import SecretNotFound
+from leasekeeper.secrets.mounts import Mounts, api_path
+from leasekeeper.secrets.request import Operation, SecretRequest
+from leasekeeper.vault.client import Mount, VaultClient
+from leasekeeper.vault.response import VaultResponse
+
+
+async def ask(
+    client: VaultClient, mounts: Mounts, request: SecretRequest, mount: Mount | None
+) -> tuple[VaultResponse, int]:
+    """Return the answer of *mount*, and the number of the token that asked.
+
+    :raises VaultError: if there is none.
+    """
+    try:
+        return await _ask_at(mount, client, request)
+    except SecretNotFound:
+        if (mount_now := await mounts.again(request.path)) != mount:
+            return await _ask_at(mount_now, client, request)
+        if request.operation is not Operation.LIST:
+            raise
+    return VaultResponse(data={"keys": []}), client.token_serial
+
+
+def may_mint(mount: Mount | None, request: SecretRequest) -> bool:
+    """Whether *request* may make Vault create something: anything but lists and KV may."""
+    kv = mount is not None and mount.engine in ("kv", "generic")
+    return not kv and request.operation is not Operation.LIST
+
+
+async def _ask_at(
+    mount: Mount | None, client: VaultClient, request: SecretRequest
+) -> tuple[VaultResponse, int]:
+    path = api_path(mount, request.operation, request.path)
+    # Nothing is awaited between this line and the request's headers.
+    serial = client.token_serial
+    match request.operation:
+        case Operation.READ:
+            return await client.read(path), serial
+        case Operation.WRITE:
+            arguments = dict(request.arguments)
+            kv2 = mount is not None and mount.is_kv2
+            return await client.write(path, {"data": arguments} if kv2 else arguments), serial
+    return await client.list(path), serial
