@@ -11,7 +11,7 @@ TOOLBIN := $(TOOLS)/bin
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo world check format test unit docs bench release-check clean
+.PHONY: help env demo world check format test unit docs bench release-check image image-lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,20 @@ docs: $(READY) ## write the generated pages anew
 
 bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
 	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
+
+# On a machine whose containers have no network of their own: make image BUILD='--network=host'
+BUILD ?=
+image: ## build the container image (Docker with BuildKit)
+	DOCKER_BUILDKIT=1 docker build $(BUILD) -f docker/Dockerfile -t leasekeeper:dev \
+	  --build-arg VERSION=$$(PYTHONPATH=app $(PYTHON) -c 'import leasekeeper; print(leasekeeper.__version__)') \
+	  --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+image-lock: ## renew docker/requirements.txt: the newest versions that fit, with hashes
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --upgrade pyproject.toml -o docker/requirements.txt
 
 release-check: ## build wheel and sdist, install them into nothing, look at licences, write the SBOM
 	$(PYTHON) -m venv $(VENV)/release
