@@ -11,7 +11,7 @@ TOOLBIN := $(TOOLS)/bin
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo world check format test unit docs bench release-check image image-lock clean
+.PHONY: help env demo world check format test unit docs bench release-check image image-lock chaos soak reliability clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,8 +58,20 @@ docs: $(READY) ## write the generated pages anew
 	$(BIN)/python -m leasekeeper.settings.documentation docs/configuration.md
 	$(BIN)/python -m leasekeeper.settings.vault_agent.documentation docs/migrating-from-vault-agent.md
 
-bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
-	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
+chaos: $(READY) ## break things, beside `bao agent`: MINUTES= of random faults, SEED=, ONLY=, SUBJECT=, QUICK=
+	$(BIN)/python -m tests.chaos --json build/chaos.json --logs build/chaos-logs \
+	  $(foreach name,$(ONLY),--only $(name)) $(foreach name,$(SUBJECT),--subject $(name)) \
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick $(QUICK))
+
+soak: $(READY) ## does anything grow: MINUTES= (20) with short TTLs
+	$(BIN)/python -m tests.chaos.soak --json build/soak.json $(if $(MINUTES),--minutes $(MINUTES))
+
+reliability: $(READY) ## write the tables of docs/reliability.md from the newest `make chaos` and `make soak`
+	$(BIN)/python -m tests.chaos.report docs/reliability.md $(wildcard build/chaos.json build/soak.json)
+
+bench: $(READY) ## measure start, memory and template speed on this machine
+	$(BIN)/python benchmarks/template_speed.py
+	$(BIN)/python benchmarks/startup.py
 
 # On a machine whose containers have no network of their own: make image BUILD='--network=host'
 BUILD ?=

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -49,6 +50,8 @@ class StateCollector(Collector):
             "Time for which everything on disk stays valid if Vault went away now.",
             budget,
         )
+        tasks = float(len(asyncio.all_tasks()))
+        yield _value("tasks", "Tasks of the event loop.", tasks)
         up = float(report.client.reachability.up)
         yield _value("vault_up", "1 while Vault can be reached.", up)
         offset = report.client.clock_offset_s
