@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 
 from leasekeeper.errors import PublishError
-from leasekeeper.files import publish as publish_module
+from leasekeeper.files import attempt as attempt_module
+from leasekeeper.files.attempt import TRANSIENT
 from leasekeeper.files.file_errors import OWNER_HINT
 from leasekeeper.files.preflight import sweep
-from leasekeeper.files.publish import TRANSIENT, Publication, PublishedFile
+from leasekeeper.files.publish import Publication, PublishedFile
 from leasekeeper.files.target import Target
 
 ROOT = os.geteuid() == 0
@@ -90,7 +91,7 @@ def test_the_old_file_survives_any_error_of_any_call(
 def test_transient_errors_are_retried_from_the_start(
     old: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    monkeypatch.setattr(publish_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(attempt_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
     fault = Fault(getattr(os, call), number, times=2)
     monkeypatch.setattr(os, call, fault)
 
@@ -104,7 +105,7 @@ def test_transient_errors_are_retried_from_the_start(
 def test_transient_errors_are_not_retried_for_ever(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(attempt_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
     fault = Fault(os.rename, errno.ESTALE)
     monkeypatch.setattr(os, "rename", fault)
 

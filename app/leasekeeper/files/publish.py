@@ -10,22 +10,13 @@ import contextlib
 import errno
 import os
 import stat
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
-from leasekeeper.errors import PublishError
 from leasekeeper.files import directory
+from leasekeeper.files.attempt import Attempt, Fence, no_fence
 from leasekeeper.files.file_errors import OWNER_HINT, publish_error, translated
 from leasekeeper.files.target import Target
 
-T = TypeVar("T")
-
-TRANSIENT = frozenset({errno.ESTALE, errno.EINTR, errno.EAGAIN})
-"""Errors of network file systems that looking the directory up again often cures."""
-RETRY_PAUSES_S = (0.02, 0.1, 0.5)
-"""Pauses before the second and later tries; together well below any publish deadline."""
 _CHUNK_BYTES = 1 << 20
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT, errno.ENXIO})
@@ -110,23 +101,17 @@ def remove_published(path: str, fingerprint: Fingerprint) -> bool:
         return True
 
 
-class Publication:
-    """One attempt to put *content* at *target*: `stage`, then `commit`; `discard` ends it early.
+class Publication(Attempt[PublishedFile]):
+    """An attempt to put *content* at *target*: staged in a temporary file beside it, then renamed.
 
-    These three are called from worker threads, one at a time. `revoke` may be called at any time
-    from anywhere: after it nothing is renamed, so an attempt that was given up while it hung
-    cannot surprise anybody later. (A rename that hangs in the kernel is past recall. Whoever gives
-    up lets it end before starting anew, which is what a strand of `FileWorkers` is for.)
-
-    :raises PublishError: from `stage` and `commit`, when the file system refuses. The temporary
-        file is gone then, and the old file untouched unless the rename itself had succeeded.
+    A file with wrong mode or owner that holds the content already is put right in place.
     """
 
-    def __init__(self, target: Target, content: bytes) -> None:
+    def __init__(self, target: Target, content: bytes, *, fence: Fence = no_fence) -> None:
+        super().__init__(target.path, fence)
         self._target = target
         self._content = content
-        self._revoked = threading.Event()
-        self._begun = self._renaming = self._renamed = False
+        self._renamed = False
         self._uid = self._gid = -1
         self._directory = self._file = _NO_FD
         self._temp = ""
@@ -135,32 +120,6 @@ class Publication:
     def temp_path(self) -> str:
         """Path of the staged file: complete, mode 0600, ours."""
         return os.path.join(self._target.directory, self._temp)
-
-    @property
-    def begun(self) -> bool:
-        """After `revoke`: False means that there is nothing to discard, now and later."""
-        return self._begun
-
-    @property
-    def in_doubt(self) -> bool:
-        """After `revoke`: whether the new file may be in place, or may still get there."""
-        return self._renaming
-
-    def revoke(self) -> None:
-        """Give the attempt up; a commit that has not yet renamed will not."""
-        self._revoked.set()
-
-    def stage(self) -> PublishedFile | None:
-        """Write a temporary file beside the destination.
-
-        Returns the file at the destination instead when that holds the content already; wrong
-        mode or owner are put right in place.
-        """
-        return self._persistently(self._stage)
-
-    def commit(self) -> PublishedFile:
-        """Give the staged file its mode and owner, make it durable and rename it into place."""
-        return self._persistently(self._commit)
 
     def discard(self) -> None:
         """Remove the temporary file, if there is one."""
@@ -171,26 +130,7 @@ class Publication:
         self._file = _close(self._file)
         self._directory = _close(self._directory)
 
-    def _persistently(self, step: Callable[[], T]) -> T:
-        with translated(self._target.path, "writing"):
-            for pause_s in RETRY_PAUSES_S:
-                try:
-                    return self._cleanly(step)
-                except OSError as error:
-                    if error.errno not in TRANSIENT:
-                        raise
-                self._revoked.wait(pause_s)
-            return self._cleanly(step)
-
-    def _cleanly(self, step: Callable[[], T]) -> T:
-        try:
-            return step()
-        except BaseException:
-            self.discard()
-            raise
-
     def _stage(self) -> PublishedFile | None:
-        self._begun = True
         self._uid, self._gid = self._target.owner_ids()
         self._directory = directory.open_directory(self._target)
         if (found := self._already_there()) is not None:
@@ -210,8 +150,7 @@ class Publication:
             return found
         self._dress_temp()
         os.fsync(self._file)  # where NFS tells of a full volume
-        self._renaming = True  # first this, then the check: what `in_doubt` says must hold
-        self._check_revoked()
+        self._allow_switch()
         fd = self._directory
         os.rename(self._temp, self._target.name, src_dir_fd=fd, dst_dir_fd=fd)
         self._temp, self._renamed = "", True
@@ -234,11 +173,6 @@ class Publication:
                 return self._published(status)
         # The directory was swapped under us, or somebody has replaced the file already.
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-
-    def _check_revoked(self) -> None:
-        if self._revoked.is_set():
-            path = self._target.path
-            raise PublishError(f"writing {path} was given up", path=path)
 
     def _already_there(self) -> PublishedFile | None:
         status = directory.lstat(self._target.name, self._directory)
