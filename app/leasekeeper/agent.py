@@ -26,7 +26,7 @@ from leasekeeper.errors import (
     VaultError,
 )
 from leasekeeper.files.file_workers import FileWorkers
-from leasekeeper.files.preflight import preflight, sweep_leftovers
+from leasekeeper.files.preflight import Section, preflight, sweep_leftovers
 from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.runtime.backoff import Backoff
@@ -35,7 +35,6 @@ from leasekeeper.runtime.tasks import RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings.durations import format_duration
 from leasekeeper.settings.model import OutputSection, Settings
-from leasekeeper.settings.sinks import SinkSection
 from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.telemetry.events import log
 from leasekeeper.templates.source import Source
@@ -51,7 +50,18 @@ _CLOSING_S = 1.0
 _SAY_EVERY_S = 15.0
 
 
-def _missing_directories(files: Iterable[OutputSection | SinkSection]) -> list[Path]:
+def _places(settings: Settings) -> list[Section]:
+    """Return everything that is written to: a group's link stands for its outputs."""
+    groups = settings.groups
+    plain = [
+        output
+        for output in settings.outputs
+        if not any(group.holds(output.destination) for group in groups)
+    ]
+    return [*plain, *groups, *settings.sinks]
+
+
+def _missing_directories(files: Iterable[Section]) -> list[Path]:
     """Return the directories that the files would need to have made, the deepest first."""
     above = {parent for file in files for parent in Path(Target.of(file).path).parents}
     return sorted((path for path in above if not path.exists()), reverse=True)
@@ -134,7 +144,7 @@ async def check(settings: Settings) -> None:
             look()
         except ConfigError as error:
             problems += error.problems
-    files: list[OutputSection | SinkSection] = [*settings.outputs, *settings.sinks]
+    files = _places(settings)
     missing = await asyncio.to_thread(_missing_directories, files)
     problems += [str(problem) for problem in await preflight(files)]
     await asyncio.to_thread(_remove_empty, missing)
@@ -212,10 +222,7 @@ class Agent:
 
     async def _check_destinations(self) -> None:
         """Look at the destinations, which takes long when a volume hangs."""
-        files: list[OutputSection | SinkSection] = [
-            *self._settings.outputs,
-            *self._settings.sinks,
-        ]
+        files = _places(self._settings)
         if problems := await preflight(files):
             raise problems[0] if len(problems) == 1 else _all_of(problems)
         await sweep_leftovers(files)
@@ -245,6 +252,7 @@ class Agent:
             secrets,
             rng=rng,
             environ=self._environ,
+            groups=settings.groups,
             workers=workers,
         )
         sinks = TokenSinks(

@@ -12,6 +12,7 @@ from leasekeeper.errors import PublishError
 _HINTS = {
     errno.EACCES: "the directory must be writable and searchable for the user that Leasekeeper"
     " runs as (uid {uid})",
+    errno.EAGAIN: "another task is writing there at the moment",
     errno.EBUSY: "something is mounted at the file itself: mount its directory instead",
     errno.EDQUOT: "the quota of the volume is used up",
     errno.EFBIG: "the content is larger than the file system or `ulimit -f` allows",

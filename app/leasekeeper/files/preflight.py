@@ -20,11 +20,13 @@ from leasekeeper.files.file_errors import publish_error, translated
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.mounts import Mounts
 from leasekeeper.files.target import Target, prefix_of_temp, temp_prefix
+from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import OutputSection
 from leasekeeper.settings.sinks import SinkSection
 from leasekeeper.telemetry.events import log
 
 T = TypeVar("T")
+Section = OutputSection | GroupSection | SinkSection
 
 DEADLINE_S = 20.0
 """A volume that is slower is not usable; well below the default start-up deadline."""
@@ -35,7 +37,7 @@ _VOLUME_MISSING = frozenset({errno.ENOENT, errno.EROFS, errno.EACCES})
 
 
 async def preflight(
-    sections: Sequence[OutputSection | SinkSection], *, deadline_s: float = DEADLINE_S
+    sections: Sequence[Section], *, deadline_s: float = DEADLINE_S
 ) -> list[AgentError]:
     """Return everything that would keep *sections* from being published, all at once.
 
@@ -50,9 +52,7 @@ async def preflight(
     return await _on_each_mount(sections, mounts, partial(check, mounts), silent, deadline_s)
 
 
-async def sweep_leftovers(
-    sections: Sequence[OutputSection | SinkSection], *, deadline_s: float = DEADLINE_S
-) -> None:
+async def sweep_leftovers(sections: Sequence[Section], *, deadline_s: float = DEADLINE_S) -> None:
     """Remove what killed writers of *sections* left behind, as far as that is certain."""
     removed = await _on_each_mount(sections, Mounts.current(), sweep, lambda _mount: [], deadline_s)
     if removed:
@@ -60,7 +60,7 @@ async def sweep_leftovers(
 
 
 async def _on_each_mount(
-    sections: Sequence[OutputSection | SinkSection],
+    sections: Sequence[Section],
     mounts: Mounts,
     function: Callable[[list[Target]], list[T]],
     silent: Callable[[str], list[T]],

@@ -130,10 +130,17 @@ class Publication(Attempt[PublishedFile]):
         self._file = _close(self._file)
         self._directory = _close(self._directory)
 
-    def _stage(self) -> PublishedFile | None:
+    def find(self) -> PublishedFile | None:
+        """Return the file that is there if it holds the content; leave the rest to `discard`.
+
+        :raises OSError: if the file system does not tell, or something else has the name.
+        """
         self._uid, self._gid = self._target.owner_ids()
         self._directory = directory.open_directory(self._target)
-        if (found := self._already_there()) is not None:
+        return self._already_there()
+
+    def _stage(self) -> PublishedFile | None:
+        if (found := self.find()) is not None:
             self.discard()
             return found
         self._temp, self._file = directory.create_temp(self._target.name, self._directory)

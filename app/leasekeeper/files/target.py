@@ -8,9 +8,10 @@ import os
 import pwd
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leasekeeper.errors import PublishError
+from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import OutputSection
 from leasekeeper.settings.sinks import SinkSection
 
@@ -30,8 +31,10 @@ class Target:
     create_dirs: bool = True
 
     @classmethod
-    def of(cls, section: OutputSection | SinkSection) -> Target:
+    def of(cls, section: OutputSection | SinkSection | GroupSection) -> Target:
         """Return the target that *section* describes."""
+        if isinstance(section, GroupSection):
+            return cls(path=section.link)
         if isinstance(section, SinkSection):
             return cls(path=section.path, mode=section.mode, user=section.user, group=section.group)
         return cls(
@@ -51,6 +54,10 @@ class Target:
     def name(self) -> str:
         """The file's name in its directory."""
         return os.path.basename(self.path)
+
+    def moved_to(self, directory: str) -> Target:
+        """Return the same file in another directory, which is not made if it is missing."""
+        return replace(self, path=os.path.join(directory, self.name), create_dirs=False)
 
     def owner_ids(self) -> tuple[int, int]:
         """Look up user and group; -1 is for one that is left alone. May block.

@@ -6,14 +6,16 @@ import asyncio
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.mounts import Mounts
+from leasekeeper.files.target import Target
+from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Output
 from leasekeeper.outputs.output_file import OutputFile
 from leasekeeper.outputs.tell import notifier_for
@@ -25,9 +27,13 @@ from leasekeeper.runtime.schedule import Schedule
 from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import LifecycleSection, OutputSection
 from leasekeeper.telemetry.metrics import RENDERS
 from leasekeeper.templates.source import Dependency, FileRequest, Source
+
+if TYPE_CHECKING:
+    from leasekeeper.outputs.group import OutputGroup
 
 OUTPUTS_AT_A_TIME = 16
 """Per mount. More than its threads, because some wait for the operator's programs instead."""
@@ -57,11 +63,38 @@ class SecretSource(Protocol):
 OnPublished = Callable[[Output, Sequence[Snapshot]], None]
 
 
+class _Unit(Protocol):
+    """What is published together: an output, or a group of them."""
+
+    label: str
+    next_at: float
+
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...
+    @property
+    def used(self) -> frozenset[Dependency]: ...
+    @property
+    def error(self) -> AgentError | None: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def notifiers(self) -> tuple[Notifier, ...]: ...
+
+    def render(
+        self,
+        snapshot_of: Callable[[SecretRequest], Snapshot | None],
+        text_of: Callable[[FileRequest], str | None],
+    ) -> Any: ...
+    async def publish(self, rendering: Any) -> bool: ...
+    async def repair(self) -> bool: ...
+    async def remove(self) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class _Turn:
-    """An output in the schedule of its mount."""
+    """An output, or a group of them, in the schedule of its mount."""
 
-    output: Output
+    unit: _Unit
     mount: str
     serve: Callable[[_Turn], asyncio.Future[float]]
     dirty: bool = True
@@ -69,7 +102,7 @@ class _Turn:
 
     @property
     def name(self) -> str:
-        return f"output {self.output.label}"
+        return f"output {self.unit.label}"
 
     async def step(self) -> float:
         # Shielded: the end of the schedule must not tear a publish, which `close` waits for.
@@ -93,6 +126,7 @@ class OutputLoop:
         *,
         rng: random.Random,
         environ: Mapping[str, str],
+        groups: Sequence[GroupSection] = (),
         workers: FileWorkers | None = None,
         on_published: OnPublished = lambda _output, _snapshots: None,
     ) -> None:
@@ -107,11 +141,11 @@ class OutputLoop:
         self._files = WatchedFiles(
             self._workers, mounts, on_change=self._changed, on_bug=self._crash
         )
-        self._turns = [
-            self._make_turn(section, source, lifecycle.publish_deadline, mounts, environ)
-            for section, source in sources
-        ]
-        self.outputs = tuple(turn.output for turn in self._turns)
+        self._make = _Maker(
+            self._workers, mounts, rng=rng, environ=environ, deadline_s=lifecycle.publish_deadline
+        )
+        self._turns = list(self._make_turns(list(sources), groups))
+        self.outputs = tuple(output for turn in self._turns for output in turn.unit.outputs)
         self._schedules = {
             mount: Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
             for mount in {turn.mount for turn in self._turns}
@@ -126,29 +160,23 @@ class OutputLoop:
         self._crashed = asyncio.Event()
         self._closing = False
 
-    def _make_turn(
-        self,
-        section: OutputSection,
-        source: Source,
-        deadline_s: float,
-        mounts: Mounts,
-        environ: Mapping[str, str],
-    ) -> _Turn:
-        mount, workers = mounts.of(section.destination), self._workers
-        file = OutputFile(
-            section, workers=workers, mount=mount, deadline_s=deadline_s, environ=environ
-        )
-        notifier = notifier_for(
-            section, workers=workers, mounts=mounts, rng=self._rng, environ=environ
-        )
-        output = Output(section.label, source, file, environ=environ, notifier=notifier)
-        return _Turn(output, mount, self._start)
+    def _make_turns(
+        self, sources: list[tuple[OutputSection, Source]], groups: Sequence[GroupSection]
+    ) -> Iterator[_Turn]:
+        make, left = self._make, list(sources)
+        for group in groups:
+            members = [each for each in left if group.holds(each[0].destination)]
+            left = [each for each in left if not group.holds(each[0].destination)]
+            yield _Turn(make.group(group, members), make.mounts.of(group.link), self._start)
+        for section, source in left:
+            output = make.output(section, source)[0]
+            yield _Turn(output, make.mounts.of(section.destination), self._start)
 
     async def run(self) -> NoReturn:
         """Keep the outputs up to date. Never returns; raises only for a bug."""
         self._store.subscribe(self._changed)
         for turn in self._turns:
-            self._depend(turn, frozenset(), turn.output.used)
+            self._depend(turn, frozenset(), turn.unit.used)
             self._wake(turn)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._files.run(), name="watch template files")
@@ -175,12 +203,12 @@ class OutputLoop:
         await self._files.close()
         await self._nursery.close(grace_s=deadline_s)
         rest_s = max(ends_at - now(), 0.0)
-        notifiers = [output.notifier for output in self.outputs if output.notifier is not None]
+        notifiers = [each for turn in self._turns for each in turn.unit.notifiers]
         await asyncio.gather(*(notifier.close(grace_s=rest_s) for notifier in notifiers))
         if remove_s:
             with suppress(TimeoutError):
                 async with asyncio.timeout(remove_s):
-                    await asyncio.gather(*(output.remove() for output in self.outputs))
+                    await asyncio.gather(*(turn.unit.remove() for turn in self._turns))
         await self._workers.close(grace_s=CLEAN_UP_S)
 
     def _changed(self, dependency: Dependency) -> None:
@@ -195,38 +223,40 @@ class OutputLoop:
         return self._nursery.start(turn.name, self._serve(turn))
 
     async def _serve(self, turn: _Turn) -> float:
-        """Do what is due for one output and return when to look at it again."""
+        """Do what is due for one unit and return when to look at it again."""
         if self._closing:
             return math.inf
         if turn.dirty or now() >= turn.retry_at:
             await self._refresh(turn)
-            turn.retry_at = self._retry_at(turn.output)
-        elif not await turn.output.repair():
-            turn.retry_at = self._retry_at(turn.output)
+            turn.retry_at = self._retry_at(turn.unit)
+        elif not await turn.unit.repair():
+            turn.retry_at = self._retry_at(turn.unit)
         # A little early, and never in step: thousands of files are not looked at in one burst.
         repair_at = now() + self._repair_interval_s * self._rng.uniform(0.8, 1.0)
-        return min(turn.retry_at, repair_at)
+        return min(turn.retry_at, repair_at, turn.unit.next_at)
 
-    def _retry_at(self, output: Output) -> float:
-        if output.error is None or not output.error.retryable:
+    def _retry_at(self, unit: _Unit) -> float:
+        if unit.error is None or not unit.error.retryable:
             return math.inf  # the same data would give the same result
-        return now() + RETRY.delay(output.failures - 1, self._rng)
+        return now() + RETRY.delay(unit.failures - 1, self._rng)
 
     async def _refresh(self, turn: _Turn) -> None:
-        output = turn.output
+        unit = turn.unit
         async with self._one_render:
             # Everybody else gets the event loop between two renders.
             await asyncio.sleep(0)
             turn.dirty = False  # a change from here on needs another render
-            before = output.used
-            rendering = output.render(self._store.snapshot, self._files.text)
-        self._depend(turn, before, output.used)
-        if rendering is not None and await output.publish(rendering):
-            self._on_published(output, rendering.snapshots)
-            self._unsettled.discard(output)
+            before = unit.used
+            rendering = unit.render(self._store.snapshot, self._files.text)
+        self._depend(turn, before, unit.used)
+        if rendering is not None and await unit.publish(rendering):
+            for output in unit.outputs:
+                self._on_published(output, output.published_snapshots)
+            self._unsettled -= set(unit.outputs)
             if not self._unsettled:
                 self.settled.release()
-        RENDERS.labels(output.label, output.outcome.value).inc()
+        for output in unit.outputs:
+            RENDERS.labels(output.label, output.outcome.value).inc()
 
     def _depend(
         self, turn: _Turn, before: frozenset[Dependency], used: frozenset[Dependency]
@@ -244,3 +274,60 @@ class OutputLoop:
     def _crash(self, _task: str, error: BaseException) -> None:
         self._bug = self._bug or error
         self._crashed.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes outputs and groups out of their sections."""
+
+    workers: FileWorkers
+    mounts: Mounts
+    rng: random.Random = field(kw_only=True)
+    environ: Mapping[str, str] = field(kw_only=True, repr=False)
+    deadline_s: float = field(kw_only=True)
+
+    def output(self, section: OutputSection, source: Source) -> tuple[Output, OutputFile]:
+        file = OutputFile(
+            section,
+            workers=self.workers,
+            mount=self.mounts.of(section.destination),
+            deadline_s=self.deadline_s,
+            environ=self.environ,
+        )
+        notifier = self._notifier(section)
+        output = Output(section.label, source, file, environ=self.environ, notifier=notifier)
+        return output, file
+
+    def group(
+        self, section: GroupSection, members: Sequence[tuple[OutputSection, Source]]
+    ) -> OutputGroup:
+        from leasekeeper.files.kept_group import KeptGroup
+        from leasekeeper.outputs.group import OutputGroup
+
+        pairs = [self.output(*member) for member in members]
+        kept = KeptGroup(
+            section.link,
+            [Target.of(output) for output, _ in members],
+            keep_s=section.keep,
+            workers=self.workers,
+            mount=self.mounts.of(section.link),
+            deadline_s=self.deadline_s,
+            group=section.label,
+        )
+        return OutputGroup(
+            section.label,
+            [output for output, _ in pairs],
+            [file for _, file in pairs],
+            kept,
+            check_s=sum(each.validate_timeout for each, _ in members if each.validate_command),
+            notifier=self._notifier(section),
+        )
+
+    def _notifier(self, section: OutputSection | GroupSection) -> Notifier | None:
+        return notifier_for(
+            section,
+            workers=self.workers,
+            mounts=self.mounts,
+            rng=self.rng,
+            environ=self.environ,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 import traceback
 from collections.abc import Callable, Mapping
@@ -86,11 +87,23 @@ class Output:
         self.missing: frozenset[Dependency] = frozenset()
         """What the last render asked for in vain."""
         self.notifier = notifier
+        self.next_at = math.inf
+        """Loop time of something that is due besides repairs; never, for a single file."""
         self._source = source
         self._file = file
         self._environ = environ
         self._render_trouble = Trouble("template.render", output=label)
         self._publish_trouble = Trouble("file.publish", output=label)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Itself: what is published together."""
+        return (self,)
+
+    @property
+    def notifiers(self) -> tuple[Notifier, ...]:
+        """Whoever tells somebody."""
+        return () if self.notifier is None else (self.notifier,)
 
     @property
     def waiting_for(self) -> tuple[str, ...]:
@@ -185,8 +198,14 @@ class Output:
             await self._file.apply(rendering.effects)
             news = await self._file.put(content)
         except OutputError as error:
-            self._failed(error, self._publish_trouble)
+            self.refused(error)
             return False
+        self.in_place(rendering, changed=changed, news=news)
+        return True
+
+    def in_place(self, rendering: Rendering, *, changed: bool, news: bool) -> None:
+        """Note that *rendering* is what readers find now; tell the application if it is *news*."""
+        content = rendering.content
         self.settled = True
         self.published_snapshots = rendering.snapshots
         self.error, self.failures = None, 0
@@ -200,7 +219,15 @@ class Output:
         else:
             self.outcome = Outcome.UNCHANGED
             log.debug("file.unchanged", output=self.label, generation=self.generation)
-        return True
+
+    def refused(self, error: OutputError) -> None:
+        """Note that new content could not be put into place."""
+        self._failed(error, self._publish_trouble)
+
+    def held_back(self) -> None:
+        """Note that new content waits for that of others."""
+        self.outcome = Outcome.WAITING
+        self.error, self.failures = None, 0
 
     def _announce(self) -> None:
         self.outcome = Outcome.PUBLISHED
@@ -223,7 +250,7 @@ class Output:
         try:
             await self._file.repair()
         except OutputError as error:
-            self._failed(error, self._publish_trouble)
+            self.refused(error)
             return False
         return True
 

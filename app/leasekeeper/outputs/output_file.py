@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -48,6 +49,11 @@ class OutputFile:
             output=section.label,
         )
 
+    @property
+    def name(self) -> str:
+        """The file's name in its folder."""
+        return os.path.basename(self._path)
+
     def holds(self, content: bytes) -> bool:
         """Whether *content* is what was put there last."""
         return self._file.holds(content)
@@ -59,11 +65,11 @@ class OutputFile:
         """
         if self.holds(content):
             return await self._file.put(content)
-        await self._check_format(content)
+        await self.check_format(content)
         if self._section.validate_command is None:
             return await self._file.put(content)
         return await self._file.put(
-            content, check=self._check_command, check_s=self._section.validate_timeout
+            content, check=self.check_staged, check_s=self._section.validate_timeout
         )
 
     async def apply(self, effects: Sequence[Effect]) -> None:
@@ -90,7 +96,11 @@ class OutputFile:
         """Take the file away, unless somebody else has replaced it; a failure is logged."""
         await self._file.remove()
 
-    async def _check_format(self, content: bytes) -> None:
+    async def check_format(self, content: bytes) -> None:
+        """Make sure that *content* parses, if that was asked for.
+
+        :raises OutputError: if it does not, or if that takes too long.
+        """
         kind, timeout_s = self._section.validate_as, self._section.validate_timeout
         if kind is None:
             return
@@ -108,9 +118,15 @@ class OutputFile:
             )
             raise ValidationFailed(msg) from None
 
-    async def _check_command(self, staged_path: str) -> None:
+    async def check_staged(self, staged_path: str) -> None:
+        """Let the operator's program look at the new content, if there is one.
+
+        :raises OutputError: if it refuses, or takes too long.
+        """
+        if self._section.validate_command is None:
+            return
         await check_command(
-            self._section.validate_command or (),
+            self._section.validate_command,
             staged_path,
             destination=self._path,
             environ=child_environment(self._environ, destination=self._path),

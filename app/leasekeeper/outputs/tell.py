@@ -15,7 +15,9 @@ from leasekeeper.files.mounts import Mounts
 from leasekeeper.outputs.commands import child_environment, describe_exit, run_command
 from leasekeeper.outputs.notify import Notifier, Tell
 from leasekeeper.runtime.http import tls_for
-from leasekeeper.settings.model import CommandNotify, HttpNotify, OutputSection, SignalNotify
+from leasekeeper.settings.groups import GroupSection
+from leasekeeper.settings.model import OutputSection
+from leasekeeper.settings.notify import CommandNotify, HttpNotify, SignalNotify
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,7 +39,7 @@ def plain_session() -> aiohttp.ClientSession:
 
 
 def notifier_for(
-    section: OutputSection,
+    section: OutputSection | GroupSection,
     *,
     workers: FileWorkers,
     mounts: Mounts,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from leasekeeper.settings import checks, contract, environment, keys, texts
+from leasekeeper.settings import checks, contract, environment, groups, keys, texts
 from leasekeeper.settings.draft import DEFAULT, Draft, Origin, Path, Unfit
 from leasekeeper.settings.model import Settings
 from leasekeeper.settings.problems import Problems, explain
@@ -182,6 +182,11 @@ def _validated(draft: Draft, problems: Problems) -> Settings | None:
     for clash in checks.clashes(list(_destinations(draft)), list(_sink_paths(draft))):
         path: Path = (clash.section, clash.position, clash.key)
         problems.add(draft.origin(path), clash.text, path)
+    links = [group.get("link") for group in _items(draft, "groups")]
+    paths = [destination for destination, _ in _destinations(draft)]
+    for index, text in groups.clashes(links, paths, list(_sink_paths(draft))):
+        path = ("groups", index, "link")
+        problems.add(draft.origin(path), text, path)
     if not draft.get(("outputs",)) and not draft.get(("sinks",)):
         path = ("outputs",)
         problems.add(draft.origin(path), "is needed: at least one, or else one of sinks", path)

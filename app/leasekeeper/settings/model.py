@@ -29,8 +29,13 @@ from leasekeeper.settings.fields import (
     Namespace,
     Section,
     Text,
-    Url,
 )
+from leasekeeper.settings.groups import GroupSection
+from leasekeeper.settings.groups import clashes as group_clashes
+from leasekeeper.settings.notify import CommandNotify as CommandNotify
+from leasekeeper.settings.notify import HttpNotify as HttpNotify
+from leasekeeper.settings.notify import Notify as Notify
+from leasekeeper.settings.notify import SignalNotify as SignalNotify
 from leasekeeper.settings.sinks import SinkSection
 
 
@@ -62,54 +67,6 @@ class VaultSection(Section):
     def _check(self) -> VaultSection:
         if (self.client_cert_file is None) != (self.client_key_file is None):
             msg = "client_cert_file and client_key_file only work together"
-            raise ValueError(msg)
-        return self
-
-
-class HttpNotify(Section):
-    """Tell the application with an HTTP request."""
-
-    url: Url
-    """URL to call; it may not carry credentials."""
-    method: Literal["POST", "PUT", "GET"] = "POST"
-    """HTTP method."""
-
-
-class SignalNotify(Section):
-    """Tell the application with a signal."""
-
-    pid_file: FilePath
-    """File with the process id; a missing file means not started yet, which is no error."""
-    signal: Literal["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGWINCH"] = "SIGHUP"
-    """Signal to send."""
-
-
-class CommandNotify(Section):
-    """Tell the application by running a program."""
-
-    command: Annotated[list[str], Field(min_length=1)]
-    """Program and arguments; no shell. Placeholders: none. The environment is Leasekeeper's,
-    without its own secrets, plus `LEASEKEEPER_OUTPUT` (the destination)."""
-
-
-class Notify(Section):
-    """How the application learns of a newly published file. A failure never blocks an output."""
-
-    http: HttpNotify | None = None
-    """Send an HTTP request."""
-    signal: SignalNotify | None = None
-    """Send a signal."""
-    command: CommandNotify | None = None
-    """Run a program."""
-    timeout: Timeout = 10.0
-    """Longest time for one try."""
-    retries: Annotated[int, Field(ge=0, le=100)] = 5
-    """Tries after the first one, with growing pauses; a newer publish starts over."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Notify:
-        if sum(way is not None for way in (self.http, self.signal, self.command)) != 1:
-            msg = "exactly one of http, signal and command is needed"
             raise ValueError(msg)
         return self
 
@@ -276,6 +233,8 @@ class Settings(Section):
     """How to log in."""
     outputs: list[OutputSection] = Field(default_factory=list)
     """The files to write."""
+    groups: list[GroupSection] = Field(default_factory=list)
+    """Outputs that change together."""
     sinks: list[SinkSection] = Field(default_factory=list)
     """Files with the Vault token."""
     secrets: SecretsSection = SecretsSection()
@@ -297,5 +256,10 @@ class Settings(Section):
         outputs = [(output.destination, output.name) for output in self.outputs]
         for clash in checks.clashes(outputs, [sink.path for sink in self.sinks]):
             msg = f"{clash.section}[{clash.position}].{clash.key}: {clash.text}"
+            raise ValueError(msg)
+        links = [group.link for group in self.groups]
+        paths = [path for path, _ in outputs]
+        for index, text in group_clashes(links, paths, [sink.path for sink in self.sinks]):
+            msg = f"groups[{index}].link: {text}"
             raise ValueError(msg)
         return self

@@ -22,6 +22,7 @@ def test_every_example_is_tested_here() -> None:
     assert {file.name for file in EXAMPLES.glob("*.yaml")} == {
         "approle.yaml",
         "full.yaml",
+        "group.yaml",
         "kv-dotenv.yaml",
         "minimal.yaml",
         "pki.yaml",
@@ -51,6 +52,12 @@ def test_approle_reads_its_ids_from_files() -> None:
 
     assert isinstance(auth, AppRoleAuth)
     assert (auth.role_id_file, auth.secret_id) == ("/run/leasekeeper/role-id", None)
+
+
+def test_group_holds_all_its_outputs() -> None:
+    settings = load("group.yaml")
+
+    assert all(settings.groups[0].holds(output.destination) for output in settings.outputs)
 
 
 def test_kv_dotenv_needs_no_template() -> None:
