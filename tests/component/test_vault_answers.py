@@ -422,8 +422,8 @@ async def test_no_more_connections_are_made_than_allowed() -> None:
 
 
 async def test_every_request_is_counted_by_its_result() -> None:
-    def count(result: str) -> float:
-        return float(VAULT_REQUESTS.labels("read", result)._value.get())
+    def count(result: str) -> int:
+        return VAULT_REQUESTS.values.get(("read", result), 0)
 
     before = {result: count(result) for result in ("ok", "denied", "not_found", "unavailable")}
     script = iter([vault({"a": 1}), refusal(403, "x"), refusal(404), refusal(500, "x"), vault()])

@@ -151,12 +151,12 @@ async def test_a_bug_in_the_report_is_a_500_with_one_log_line_and_no_detail() ->
 @pytest.fixture
 def counted() -> None:
     """Have a sample of everything that is counted."""
-    VAULT_REQUESTS.labels("read", "ok").inc()
-    VAULT_REQUEST_SECONDS.labels("read").observe(0.1)
-    LOGINS.labels("ok").inc()
-    MINTS.labels("database/creds/product").inc()
-    RENDERS.labels("/config/app.json", "published").inc()
-    NOTIFICATIONS.labels("/config/app.json", "ok").inc()
+    VAULT_REQUESTS.inc("read", "ok")
+    VAULT_REQUEST_SECONDS.observe(0.1, "read")
+    LOGINS.inc("ok")
+    MINTS.inc("database/creds/product")
+    RENDERS.inc("/config/app.json", "published")
+    NOTIFICATIONS.inc("/config/app.json", "ok")
 
 
 @pytest.mark.usefixtures("counted")
@@ -193,7 +193,7 @@ async def test_promtool_has_nothing_to_say() -> None:
 
 
 async def test_a_scrape_that_asks_for_open_metrics_gets_plain_text() -> None:
-    """Two registries are joined, which OpenMetrics' end mark would not survive."""
+    """One format is enough: whoever prefers another takes this one, too."""
     wish = {"Accept": "application/openmetrics-text; version=1.0.0"}
     async with serving() as (server, _):
         _, headers, body = await get(f"{server.url}/metrics", headers=wish)

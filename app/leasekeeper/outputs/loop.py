@@ -256,7 +256,7 @@ class OutputLoop:
             if not self._unsettled:
                 self.settled.release()
         for output in unit.outputs:
-            RENDERS.labels(output.label, output.outcome.value).inc()
+            RENDERS.inc(output.label, output.outcome.value)
 
     def _depend(
         self, turn: _Turn, before: frozenset[Dependency], used: frozenset[Dependency]

@@ -88,7 +88,7 @@ class Notifier:
             self._wanted = False
             self._interrupted.clear()
             result = await self._tell_of_one_file()
-            NOTIFICATIONS.labels(self._output, result).inc()
+            NOTIFICATIONS.inc(self._output, result)
 
     async def _tell_of_one_file(self) -> str:
         for attempt in range(self._tries):

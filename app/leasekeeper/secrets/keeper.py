@@ -226,7 +226,7 @@ class SecretKeeper:
         """Put the fetch off until the budget allows it."""
         self.fetch_at = now() + self._context.budgets.wait_s(self.request)
         if self._held is None:
-            MINTS_HELD.labels(self.name).inc()
+            MINTS_HELD.inc(self.name)
             log.warning(
                 "secret.mint_held",
                 secret=self.name,
@@ -312,7 +312,7 @@ class SecretKeeper:
 
     def _report(self, snapshot: Snapshot, life: Life) -> None:
         if life.kind in MINTED:
-            MINTS.labels(self.name).inc()
+            MINTS.inc(self.name)
         log.info(
             "secret.fetched" if snapshot.generation == 1 else "secret.rotated",
             secret=self.name,

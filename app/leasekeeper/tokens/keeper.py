@@ -202,7 +202,7 @@ class TokenKeeper:
                     raise
                 pause = self._retry_delay(error, attempt)
             else:
-                LOGINS.labels("ok").inc()
+                LOGINS.inc("ok")
                 self._adopt(auth)
                 return
             self._drop_if_ended()
@@ -231,7 +231,7 @@ class TokenKeeper:
             self.denied_since = None
         elif self.denied_since is None:
             self.denied_since = now()
-        LOGINS.labels(_login_result(error)).inc()
+        LOGINS.inc(_login_result(error))
         self._login_trouble.failed(error)
 
     def _adopt(self, auth: AuthData) -> None:

@@ -248,13 +248,13 @@ class VaultClient:
             if isinstance(error, VaultDenied):
                 error.token_serial = serial
             self._note(operation, error)
-            VAULT_REQUESTS.labels(operation, _result(error)).inc()
+            VAULT_REQUESTS.inc(operation, _result(error))
             raise
         finally:
-            VAULT_REQUEST_SECONDS.labels(operation).observe(now() - started)
+            VAULT_REQUEST_SECONDS.observe(now() - started, operation)
         if operation != "health":
             self.reachability.seen()
-        VAULT_REQUESTS.labels(operation, "ok").inc()
+        VAULT_REQUESTS.inc(operation, "ok")
         return response
 
     def _note(self, operation: str, error: VaultError) -> None:

@@ -6,16 +6,16 @@ import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from leasekeeper.errors import ConfigError
 from leasekeeper.telemetry.events import log
-from leasekeeper.telemetry.metrics import REGISTRY
-from leasekeeper.web.gauges import StateCollector
 from leasekeeper.web.report import Health, Reporter
+
+if TYPE_CHECKING:
+    from leasekeeper.web.exposition import Exposition
 
 # Nobody sends us a body; a request that brings one is not for us.
 _LARGEST_BODY = 1024
@@ -33,8 +33,7 @@ class WebServer:
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._reporter = reporter
-        self._state = CollectorRegistry()
-        self._state.register(StateCollector(reporter))
+        self._exposition: Exposition | None = None
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -87,9 +86,12 @@ class WebServer:
         return _json({"status": "pass" if ready else "fail", "state": state}, ok=ready)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        body = generate_latest(REGISTRY) + generate_latest(self._state)
-        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
-        return web.Response(body=body, headers=headers)
+        from leasekeeper.web.exposition import CONTENT_TYPE, Exposition
+
+        if self._exposition is None:
+            self._exposition = Exposition(self._reporter)
+        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE}
+        return web.Response(body=self._exposition.text(), headers=headers)
 
 
 @web.middleware

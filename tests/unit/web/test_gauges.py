@@ -16,7 +16,7 @@ from leasekeeper.errors import TemplateRenderError
 from leasekeeper.outputs.output import Outcome
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
-from leasekeeper.telemetry.metrics import REGISTRY
+from leasekeeper.web.exposition import CountedCollector
 from leasekeeper.web.gauges import StateCollector
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, KV
@@ -41,8 +41,9 @@ class Scrape:
 
     def __init__(self, scene: Scene) -> None:
         registry = CollectorRegistry()
+        registry.register(CountedCollector())
         registry.register(StateCollector(scene.report))
-        self.text = (generate_latest(REGISTRY) + generate_latest(registry)).decode()
+        self.text = generate_latest(registry).decode()
         self.families = list(text_string_to_metric_families(self.text))
 
     def value(self, name: str, **labels: str) -> float:
