@@ -69,9 +69,8 @@ soak: $(READY) ## does anything grow: MINUTES= (20) with short TTLs
 reliability: $(READY) ## write the tables of docs/reliability.md from the newest `make chaos` and `make soak`
 	$(BIN)/python -m tests.chaos.report docs/reliability.md $(wildcard build/chaos.json build/soak.json)
 
-bench: $(READY) ## measure start, memory and template speed on this machine
-	$(BIN)/python benchmarks/template_speed.py
-	$(BIN)/python benchmarks/startup.py
+bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
+	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
 
 # On a machine whose containers have no network of their own: make image BUILD='--network=host'
 BUILD ?=

@@ -3,7 +3,7 @@
 hvac's methods return what their adapter returns. This adapter returns a coroutine, so hvac knows
 the paths and the parameters, awaiting its methods works, and nothing blocks. It is imported when
 it is first used: with the requests library, which it brings along, it weighs 8 MiB and 80 ms,
-too much for the ten endpoints that every run speaks to (`python benchmarks/startup.py` measures).
+too much for the ten endpoints that every run speaks to (`make bench ARGS=--only=imports`).
 """
 
 from __future__ import annotations
