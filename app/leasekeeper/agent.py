@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from leasekeeper import __version__
@@ -26,6 +26,7 @@ from leasekeeper.errors import (
     VaultError,
 )
 from leasekeeper.files.file_workers import FileWorkers
+from leasekeeper.files.pid_file import pid_file
 from leasekeeper.files.preflight import Section, preflight, sweep_leftovers
 from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
@@ -42,6 +43,9 @@ from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.tokens.methods import create_method
 from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
+
+if TYPE_CHECKING:
+    from leasekeeper.web.listeners import Listeners
 
 _POLL_S = 0.25
 # For connections, after everything else; what takes longer is left to the operating system.
@@ -177,6 +181,7 @@ class Agent:
         self._settings = settings
         self._dialect = dialect
         self._reporter: Reporter | None = None
+        self._listeners: Listeners | None = None
         self._environ = dict(os.environ if environ is None else environ)
         self.stop = asyncio.Event()
 
@@ -200,20 +205,30 @@ class Agent:
         parts = self._build(sources)
         self._reporter = parts.reporter
         web = None
-        if settings.web.listen:
-            from leasekeeper.web.server import WebServer
+        if settings.web.listen or settings.web.listeners:
+            from leasekeeper.web.listeners import Listeners
 
-            web = WebServer(settings.web.listen, parts.reporter)
+            web = self._listeners = Listeners(settings.web, parts.reporter, self._quit)
         try:
             if web is not None:
                 await web.start()
-            await self._serve(parts)
+            with pid_file(settings.lifecycle.pid_file):
+                await self._serve(parts)
         finally:
             try:
                 await self._shut_down(parts)
             finally:
                 if web is not None:
                     await web.close()
+
+    def _quit(self) -> None:
+        log.info("agent.stopping", because="POST /agent/v1/quit")
+        self.stop.set()
+
+    async def reload(self) -> None:
+        """Read files again that may change while we run: the web server's certificates."""
+        if self._listeners is not None:
+            await self._listeners.reload()
 
     def log_state(self) -> None:
         """Log what /health tells; it holds no secret."""

@@ -7,15 +7,19 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leasekeeper import __version__
 from leasekeeper.errors import EXIT_BUG, EXIT_DONE, AgentError, ConfigError
 
 if TYPE_CHECKING:
-    from leasekeeper.agent import Dialect
+    from leasekeeper.agent import Agent, Dialect
     from leasekeeper.settings.loading import LoadedSettings
+    from leasekeeper.settings.process import LogSection
 
 _DESCRIPTION = """\
 Keep Vault secrets on disk fresh for an application on Amazon ECS: log in with the task's IAM
@@ -99,9 +103,27 @@ _AGENT_FLAGS = {
     "exit-after-auth": "lifecycle.exit_after_auth",
     "log-level": "log.level",
     "log-format": "log.format",
+    "log-file": "log.file",
+    "log-rotate-bytes": "log.rotate_bytes",
+    "log-rotate-duration": "log.rotate_duration",
+    "log-rotate-max-files": "log.rotate_max_files",
 }
 _SWITCHES = frozenset({"tls-skip-verify", "exit-after-auth"})
+# Flags that all of Vault's commands have and that mean nothing to an agent.
+_IDLE_FLAGS = ("agent-address", "header", "mfa", "unlock-key", "wrap-ttl")
+_IDLE_SWITCHES = (
+    *("combine-logs", "disable-redirects", "non-interactive", "output-curl-string"),
+    *("output-policy", "policy-override"),
+)
+_AGENT_FILES = ("BAO_AGENT_CONFIG_PATH", "VAULT_AGENT_CONFIG_PATH")
 _LOG_WORDS = {"warn": "warning", "err": "error", "standard": "auto"}
+
+
+_SWITCH: dict[str, Any] = {"nargs": "?", "const": "true"}
+
+
+def _both(flag: str) -> list[str]:
+    return [f"-{flag}", f"--{flag}"]
 
 
 def _add_agent(commands: Any) -> None:
@@ -114,15 +136,22 @@ def _add_agent(commands: Any) -> None:
         allow_abbrev=False,
     )
     agent.add_argument(
-        "-config", "--config", action="append", required=True, metavar="PATH", dest="paths",
-        help="file or directory; can be given many times",
+        "-config", "--config", action="append", metavar="PATH", dest="paths",
+        help="file or directory; can be given many times; or else BAO_AGENT_CONFIG_PATH",
     )  # fmt: skip
     agent.add_argument("-lenient", "--lenient", action="store_true", help=_LENIENT)
     for flag, key in _AGENT_FLAGS.items():
-        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
+        names = ["-namespace", "--namespace", "-ns", "--ns"] if flag == "namespace" else []
         agent.add_argument(
-            f"-{flag}", f"--{flag}", metavar="VALUE", help=f"overrides {key}", **switch
+            *(names or _both(flag)),
+            metavar="VALUE",
+            help=f"overrides {key}",
+            **(_SWITCH if flag in _SWITCHES else {}),
         )
+    agent.add_argument(*_both("test-verify-only"), help="only check the configuration", **_SWITCH)
+    for flag in (*_IDLE_FLAGS, *_IDLE_SWITCHES):
+        switch = _SWITCH if flag in _IDLE_SWITCHES else {"action": "append"}
+        agent.add_argument(*_both(flag), help=argparse.SUPPRESS, **switch)
     agent.set_defaults(handler=_agent)
 
 
@@ -160,14 +189,17 @@ def _load(options: argparse.Namespace) -> LoadedSettings:
 
 
 def _check(options: argparse.Namespace) -> int:
+    return _checked(_load(options), show=options.show)
+
+
+def _checked(loaded: LoadedSettings, *, show: bool) -> int:
     from leasekeeper.agent import check
 
-    loaded = _load(options)
     asyncio.run(check(loaded.settings))
-    if options.show:
-        from leasekeeper.settings.describe import show
+    if show:
+        from leasekeeper.settings import describe
 
-        sys.stdout.write(show(loaded))
+        sys.stdout.write(describe.show(loaded))
     else:
         count = len(loaded.settings.outputs)
         outputs = "1 output" if count == 1 else f"{count} outputs"
@@ -183,7 +215,25 @@ def _load_vault_agent(options: argparse.Namespace) -> LoadedSettings:
         value = getattr(options, flag.replace("-", "_"), None)
         if value is not None:
             overrides[key] = _LOG_WORDS.get(value, value) if flag.startswith("log-") else value
-    return load_vault_agent(options.paths, os.environ, overrides, lenient=options.lenient)
+    if (seconds := overrides.get("log.rotate_duration", "")) and str(seconds).isdecimal():
+        overrides["log.rotate_duration"] = f"{seconds}s"
+    loaded = load_vault_agent(_agent_files(options), os.environ, overrides, lenient=options.lenient)
+    idle = tuple(
+        f"command line: -{flag} has no effect"
+        for flag in (*_IDLE_FLAGS, *_IDLE_SWITCHES)
+        if getattr(options, flag.replace("-", "_"), None)
+    )
+    return replace(loaded, warnings=(*idle, *loaded.warnings))
+
+
+def _agent_files(options: argparse.Namespace) -> list[str]:
+    if options.paths:
+        return list(options.paths)
+    for name in _AGENT_FILES:
+        if path := os.environ.get(name):
+            return [path]
+    msg = f"no configuration: name a file or directory with -config, or set {_AGENT_FILES[0]}"
+    raise ConfigError(msg)
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -194,27 +244,76 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _agent(options: argparse.Namespace) -> int:
-    return _serve(_load_vault_agent(options), dialect="vault_agent")
+    if options.test_verify_only not in (None, "false"):
+        return _checked(_load_vault_agent(options), show=False)
+    return _serve(partial(_load_vault_agent, options), dialect="vault_agent")
 
 
 def _run(options: argparse.Namespace) -> int:
-    return _serve(_load(options), dialect="native")
+    return _serve(partial(_load, options), dialect="native")
 
 
-def _serve(loaded: LoadedSettings, *, dialect: Dialect) -> int:
+Load = Callable[[], "LoadedSettings"]
+"""Reads the configuration, now or again."""
+
+
+def _serve(load: Load, *, dialect: Dialect) -> int:
+    loaded = load()
     import uvloop
 
     from leasekeeper.runtime.http import import_aiohttp
     from leasekeeper.telemetry import events
 
     import_aiohttp()
-    events.configure(loaded.settings.log.level, loaded.settings.log.format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run_agent(loaded, dialect))
+    settings = loaded.settings.log
+    with _log_copy(settings) as copy:
+        events.configure(settings.level, settings.format, copy=copy)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run_agent(loaded, dialect, load))
 
 
-async def _run_agent(loaded: LoadedSettings, dialect: Dialect) -> int:
+@contextmanager
+def _log_copy(settings: LogSection) -> Iterator[Callable[[bytes], None] | None]:
+    """Yield what writes lines to the log file, if there is one; in the end they are all there."""
+    if settings.file is None:
+        yield None
+        return
+    from leasekeeper.telemetry.log_file import LogFile, Rotation
+
+    rotation = Rotation(
+        size_bytes=settings.rotate_bytes,
+        age_s=settings.rotate_duration,
+        max_files=settings.rotate_max_files,
+    )
+    try:
+        file = LogFile(settings.file, rotation)
+    except OSError as error:
+        msg = f"log.file: cannot open {settings.file!r}: {error.strerror}"
+        raise ConfigError(msg) from error
+    try:
+        yield file.write
+    finally:
+        file.close()
+
+
+async def _reload(agent: Agent, load: Load) -> None:
+    """Do what SIGHUP asks for: the level of the log, and certificates."""
+    from leasekeeper.telemetry.events import log, set_level
+
+    try:
+        loaded = await asyncio.to_thread(load)
+    except ConfigError as error:
+        log.warning("agent.reload_failed", problems=error.problems, hint="nothing changed")
+        return
+    level = loaded.settings.log.level
+    set_level(level)
+    await agent.reload()
+    log.info("agent.reloaded", log_level=level)
+
+
+async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> int:
     from leasekeeper.agent import Agent
+    from leasekeeper.runtime.tasks import Nursery
     from leasekeeper.telemetry.events import log
 
     if loaded.ignored:
@@ -226,13 +325,22 @@ async def _run_agent(loaded: LoadedSettings, dialect: Dialect) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, agent.stop, number)
     # Unhandled, these two would end the process, and operators send them to Vault Agent.
-    loop.add_signal_handler(signal.SIGHUP, lambda: log.info("agent.reload_ignored"))
+    reloads = Nursery(_report_bug)
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.start("reload", _reload(agent, load)))
     loop.add_signal_handler(signal.SIGUSR1, agent.log_state)
     try:
         await agent.run()
     except Exception as raised:  # noqa: BLE001 - a bug has an exit code, too
         return _report(raised)
+    finally:
+        await reloads.close(grace_s=0.0)
     return EXIT_DONE
+
+
+def _report_bug(name: str, error: BaseException) -> None:
+    from leasekeeper.telemetry.events import log
+
+    log.error("agent.bug", task=name, exc_info=error)
 
 
 def _report(raised: Exception) -> int:

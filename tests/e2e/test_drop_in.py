@@ -190,7 +190,7 @@ async def test_hup_and_usr1_do_not_end_it(world: SharedWorld, tmp_path: Path) ->
     async with Leasekeeper("agent", f"-config={path}", env=env) as program:
         await program.event("agent.ready")
         program.process.send_signal(signal.SIGHUP)
-        await program.event("agent.reload_ignored")
+        await program.event("agent.reloaded")
         program.process.send_signal(signal.SIGUSR1)
         state = await program.event("agent.state")
         code, _ = await program.stop()

@@ -106,6 +106,20 @@ def listen_address(value: str) -> str:
     return value
 
 
+def socket_address(value: str) -> str:
+    """Return ``host:port``, or ``unix:`` with an absolute path."""
+    path = value.removeprefix("unix:")
+    if path != value:
+        if not path.startswith("/") or not text_is_plain(path):
+            msg = 'needs an absolute path behind "unix:"'
+            raise ValueError(msg)
+        return value
+    if not listen_address(value):
+        msg = 'needs an address and a port, such as "127.0.0.1:8210"'
+        raise ValueError(msg)
+    return value
+
+
 def file_path(value: str) -> str:
     """Return the path of a file or directory that can be opened as it stands."""
     if not value or not text_is_plain(value):

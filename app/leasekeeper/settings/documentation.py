@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from leasekeeper.settings import auth, environment, fields, groups, model, notify, sinks
+from leasekeeper.settings import auth, environment, fields, groups, model, notify, process, sinks
 from leasekeeper.settings.durations import PATTERN, format_duration
 
 BEGIN = "<!-- tables: made by `python -m leasekeeper.settings.documentation` -->\n"
@@ -28,7 +28,7 @@ _HEAD = "| Key | Type | Default | Environment | Meaning |\n|---|---|---|---|---|
 _TYPES = {"string": "text", "boolean": "`true` or `false`", "integer": "number"}
 _TABLE_KEY = "<path>"
 # Where the classes of the model are written.
-_MODEL = (fields, auth, notify, groups, sinks, model)
+_MODEL = (fields, auth, notify, groups, process, sinks, model)
 
 
 def json_schema() -> _Schema:
@@ -85,7 +85,7 @@ def _rows(section: _Schema, path: tuple[str, ...], schema: _Schema) -> list[str]
                 _row(here, _words(value), value, needed=name in section.get("required", ()))
             )
         for inner in below:
-            rows += _rows(inner, here, schema)
+            rows += _rows(inner, (*here, *_index(value)), schema)
     return rows
 
 

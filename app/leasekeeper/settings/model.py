@@ -36,6 +36,9 @@ from leasekeeper.settings.notify import CommandNotify as CommandNotify
 from leasekeeper.settings.notify import HttpNotify as HttpNotify
 from leasekeeper.settings.notify import Notify as Notify
 from leasekeeper.settings.notify import SignalNotify as SignalNotify
+from leasekeeper.settings.process import ListenerSection as ListenerSection
+from leasekeeper.settings.process import LogSection as LogSection
+from leasekeeper.settings.process import WebSection as WebSection
 from leasekeeper.settings.sinks import SinkSection
 
 
@@ -174,27 +177,13 @@ class ProbeSection(Section):
     """How often the token and every lease are looked up; `0` is never."""
 
 
-class WebSection(Section):
-    """The HTTP server for /health and /metrics."""
-
-    listen: Annotated[str, AfterValidator(checks.listen_address)] = "127.0.0.1:8210"
-    """Address and port; `off` switches the server off."""
-
-
-class LogSection(Section):
-    """What is logged, and how."""
-
-    level: Literal["trace", "debug", "info", "warning", "error"] = "info"
-    """Least important level that is written."""
-    format: Literal["auto", "json", "console"] = "auto"
-    """`auto` writes for people on a terminal and JSON everywhere else."""
-
-
 class LifecycleSection(Section):
     """Starting and stopping."""
 
     exit_after_auth: bool = False
     """Publish every output once and exit. `--once` sets it too."""
+    pid_file: FilePath | None = None
+    """File with the process id, mode 0644; it is removed in the end."""
     startup_deadline: Duration = 60.0
     """Every output must have been published once within this time, or the process ends with the
     exit code of what is missing; `0` waits for ever."""

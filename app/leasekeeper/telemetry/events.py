@@ -13,6 +13,7 @@ import logging
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import structlog
@@ -25,15 +26,21 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 LEVELS = {"trace": 10, "debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> None:
+Copy = Callable[[bytes], None]
+"""Takes every line that is written, and never waits."""
+
+
+def configure(
+    level: str, style: str = "auto", stream: TextIO | None = None, *, copy: Copy | None = None
+) -> None:
     """Send every event, and what libraries log, to *stream* (standard output by default).
 
     *level* is a key of `LEVELS`; *style* is ``auto`` (people on a terminal, JSON elsewhere),
-    ``json`` or ``console``.
+    ``json`` or ``console``. *copy* gets every line as well.
     """
     out = stream if stream is not None else sys.stdout
     number = LEVELS[level]
-    writer = _Writer(out)
+    writer = _Writer(out, copy)
     pretty = style == "console" or (style == "auto" and out.isatty())
     structlog.configure(
         processors=[
@@ -47,6 +54,15 @@ def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> 
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_args: writer,
         cache_logger_on_first_use=False,
+    )
+    _bridge_libraries(number)
+
+
+def set_level(level: str) -> None:
+    """Change the level of what `configure` has set up."""
+    number = LEVELS[level]
+    structlog.configure(
+        **{**structlog.get_config(), "wrapper_class": structlog.make_filtering_bound_logger(number)}
     )
     _bridge_libraries(number)
 
@@ -97,8 +113,9 @@ class _Writer:
     loop with every renewal in it. So lines that nobody takes are dropped, and counted.
     """
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, copy: Copy | None) -> None:
         self._out = out
+        self._copy = copy
         self._dropped = 0
         self._before = b""
         self._poll = select.poll()
@@ -108,6 +125,8 @@ class _Writer:
             self._poll.register(self._file, select.POLLOUT)
 
     def msg(self, line: str) -> None:
+        if self._copy is not None:
+            self._copy(line.encode() + b"\n")
         try:
             if self._file is None:
                 self._out.write(line + "\n")

@@ -1,10 +1,15 @@
-"""The HTTP server: /health, /health/live, /health/ready and /metrics. It shows no secret."""
+"""The HTTP server: /health, /health/live, /health/ready and /metrics. It shows no secret.
+
+`/agent/v1/metrics` and, where that is allowed, `/agent/v1/quit` are Vault Agent's addresses.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -23,15 +28,27 @@ _LARGEST_BODY = 1024
 _KEEPALIVE_S = 75.0
 # What is under way when the server closes gets this long, in seconds.
 _CLOSING_S = 0.5
+_UNIX = "unix:"
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class WebServer:
-    """Serves the reporter's view. `start` binds, `close` ends every connection."""
+    """Serves the reporter's view. `start` binds, `close` ends every connection.
 
-    def __init__(self, listen: str, reporter: Reporter) -> None:
-        host, _, port = listen.rpartition(":")
-        self._host, self._port = host.strip("[]"), int(port)
+    *tls* makes it HTTPS. With *on_quit*, a POST to ``/agent/v1/quit`` calls that.
+    """
+
+    def __init__(
+        self,
+        listen: str,
+        reporter: Reporter,
+        *,
+        tls: ssl.SSLContext | None = None,
+        on_quit: Callable[[], None] | None = None,
+    ) -> None:
+        self._listen = listen
+        self._tls = tls
+        self._on_quit = on_quit
         self._reporter = reporter
         self._exposition: Exposition | None = None
         self._runner: web.AppRunner | None = None
@@ -47,6 +64,9 @@ class WebServer:
         app.router.add_get("/health/live", self._live)
         app.router.add_get("/health/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/agent/v1/metrics", self._metrics)
+        if self._on_quit is not None:
+            app.router.add_post("/agent/v1/quit", self._quit)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -56,22 +76,40 @@ class WebServer:
             logger=_silent(),
         )
         await runner.setup()
-        site = web.TCPSite(runner, self._host or None, self._port, reuse_address=True)
+        site = self._site(runner)
         try:
             await site.start()
         except OSError as error:
             await runner.cleanup()
-            raise _cannot_listen(f"{self._host}:{self._port}", error) from error
+            raise _cannot_listen(self._listen, error) from error
         self._runner = runner
-        host, port = runner.addresses[0][:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.url = self._url(runner.addresses[0])
         log.info("web.listening", health=f"{self.url}/health", metrics=f"{self.url}/metrics")
+
+    def _site(self, runner: web.AppRunner) -> web.BaseSite:
+        if self._listen.startswith(_UNIX):
+            path = self._listen.removeprefix(_UNIX)
+            return web.UnixSite(runner, path, ssl_context=self._tls)
+        host, _, port = self._listen.rpartition(":")
+        return web.TCPSite(
+            runner, host.strip("[]") or None, int(port), reuse_address=True, ssl_context=self._tls
+        )
+
+    def _url(self, address: object) -> str:
+        if not isinstance(address, tuple):
+            return f"{_UNIX}{address}"
+        host, port = address[:2]
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def close(self) -> None:
         """Stop serving; open requests get half a second."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+            if self._listen.startswith(_UNIX):
+                with contextlib.suppress(OSError):
+                    os.unlink(self._listen.removeprefix(_UNIX))
 
     async def _health(self, _request: web.Request) -> web.Response:
         body = self._reporter.health_json()
@@ -92,6 +130,11 @@ class WebServer:
             self._exposition = Exposition(self._reporter)
         headers = {**_HEADERS, "Content-Type": CONTENT_TYPE}
         return web.Response(body=self._exposition.text(), headers=headers)
+
+    async def _quit(self, _request: web.Request) -> web.Response:
+        assert self._on_quit is not None
+        self._on_quit()
+        return web.Response(headers=_HEADERS)
 
 
 @web.middleware

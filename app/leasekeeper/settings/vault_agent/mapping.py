@@ -6,6 +6,7 @@ that, and where the agent's defaults are not ours.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from leasekeeper.settings.vault_agent.stanzas import Notes, Written
 
 _DEFAULT_LISTENER = "127.0.0.1:8200"
+_LISTEN: Path = ("web", "listen")
 # About as long as the agent's twelve tries of a secret take before it gives up.
 _PATIENCE_S = 300.0
 # Who asked for an exit on failure waits no longer than a retry takes for one that time won't mend.
@@ -69,7 +71,7 @@ def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
     put_outputs(top, target)
     put_sinks(top, target)
     _put_deadline(top, target)
-    _put_listener(top, target)
+    _put_listeners(top, target)
     _put_log_variables(target)
     _check_cache(top, target)
     target.settle("auth", "an auto_auth block is needed: nothing happens here without a login")
@@ -89,25 +91,49 @@ def _put_deadline(top: Written, target: Target) -> None:
         target.put(path, 0.0, AGENT_DEFAULT)
 
 
-def _put_listener(top: Written, target: Target) -> None:
-    path: Path = ("web", "listen")
+def _put_listeners(top: Written, target: Target) -> None:
+    """Put listeners for metrics: the first plain one is `web.listen`, where health is asked."""
     for listener in top.all("listener"):
-        reason = ""
-        if listener.text("role") != "metrics_only":
-            reason = listener.schema.about
-        elif listener.type == "unix":
-            reason = 'has type "unix", which is not supported; use "tcp"'
-        elif not listener.get("tls_disable"):
-            reason = "needs tls_disable = true: the web server speaks plain HTTP"
-        elif target.draft.get(path) is not None:
-            reason = "is the second one for metrics; there can only be one"
-        if reason:
+        if reason := _refusal(listener):
             target.notes.problems.add(listener.origin, f"listener: {reason}")
             continue
-        address = listener.text("address") or _DEFAULT_LISTENER
-        target.put(path, address, listener.origin_of("address"))
-        text = "listener: serves /metrics and /health, but not /agent/v1/metrics"
-        target.notes.warn(listener.origin, text)
+        api = listener.one("agent_api")
+        quits = bool(api and api.get("enable_quit"))
+        plain = listener.type != "unix" and bool(listener.get("tls_disable"))
+        if plain and target.draft.get(_LISTEN) is None:
+            address = listener.text("address") or _DEFAULT_LISTENER
+            target.put(_LISTEN, address, listener.origin_of("address"))
+            if api and quits:
+                target.put(("web", "enable_quit"), True, api.origin_of("enable_quit"))
+        else:
+            _put_listener(listener, target, quits=quits)
+
+
+def _refusal(listener: Written) -> str:
+    """Return why *listener* cannot be had here, or nothing."""
+    certified = listener.get("tls_cert_file") and listener.get("tls_key_file")
+    if listener.text("role") != "metrics_only":
+        return listener.schema.about
+    if listener.type == "unix" and not listener.text("address"):
+        return "needs an address: the path of the socket"
+    if not (listener.get("tls_disable") or certified):
+        return "needs tls_cert_file and tls_key_file, or tls_disable = true"
+    return ""
+
+
+def _put_listener(listener: Written, target: Target, *, quits: bool) -> None:
+    found = target.draft.get(("web", "listeners"))
+    path: Path = ("web", "listeners", len(found) if isinstance(found, list) else 0)
+    target.put(path, {}, listener.origin)
+    address = listener.text("address") or _DEFAULT_LISTENER
+    if listener.type == "unix":
+        address = f"unix:{os.path.abspath(address)}"
+    target.put((*path, "address"), address, listener.origin_of("address"))
+    if not listener.get("tls_disable"):
+        for key in ("tls_cert_file", "tls_key_file"):
+            target.put((*path, key), listener.get(key), listener.origin_of(key))
+    if quits:
+        target.put((*path, "enable_quit"), quits, listener.origin)
 
 
 def _put_log_variables(target: Target) -> None:

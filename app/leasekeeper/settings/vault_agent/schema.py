@@ -391,23 +391,25 @@ API_PROXY = Stanza(
         ),
     },
 )
-_TLS = error("is not supported: the web server speaks plain HTTP on a local address")
 _OF_PROXIES = unused("belongs to listeners that proxy")
 LISTENER = Stanza(
     labelled=True,
     about='needs `role = "metrics_only"`; without it the listener is a proxy for Vault\'s API,'
     " which is an error",
     keys={
-        "type": same(read=values.one_of("tcp", "unix"), about="is `tcp`; `unix` is an error"),
+        "type": same(read=values.one_of("tcp", "unix"), about="is `tcp` or `unix`"),
         "role": same(read=values.one_of("default", "metrics_only")),
         "address": better(
-            "serves `/metrics` and `/health`; without a listener both are at `127.0.0.1:8210`",
+            "serves `/agent/v1/metrics`, `/metrics` and `/health`; without a plain TCP listener"
+            " these are at `127.0.0.1:8210`",
             "web.listen",
             values.text,
         ),
-        "tls_disable": same(read=values.flag, about="needs to be true"),
-        "tls_cert_file": _TLS,
-        "tls_key_file": _TLS,
+        "tls_disable": same(
+            read=values.flag, about="is needed where there is no certificate, as in Vault"
+        ),
+        "tls_cert_file": same("web.listeners.tls_cert_file"),
+        "tls_key_file": same("web.listeners.tls_key_file"),
         **every(
             "tls_min_version tls_max_version tls_cipher_suites tls_disable_client_certs"
             " tls_require_and_verify_client_cert tls_client_ca_file tls_prefer_server_cipher_suites"
@@ -425,9 +427,9 @@ LISTENER = Stanza(
         "agent_api": Stanza(
             last_wins=True,
             keys={
-                "enable_quit": warning(
-                    "has no effect yet: there is no `/agent/v1/quit`, as Vault Agent has none with"
-                    " this role",
+                "enable_quit": better(
+                    "counts with this role too, where Vault Agent has no `/agent/v1/quit`",
+                    "web.enable_quit",
                     values.flag,
                 )
             },
@@ -466,22 +468,23 @@ TELEMETRY = Stanza(
 
 # -- top level ------------------------------------------------------------------------------------
 
-_ROTATION = unused("belongs to `log_file`")
 _CONNECTIONS = "is not needed: a handful of connections is all there is"
 TOP = Stanza(
     keys={
         "exit_after_auth": same("lifecycle.exit_after_auth", values.flag),
-        "pid_file": warning("is not written; ask `/health`, or run `leasekeeper health`"),
+        "pid_file": same("lifecycle.pid_file"),
         "log_level": same("log.level", values.level),
         "log_format": same(
             "log.format",
             values.log_format,
             about="is JSON when not given and no terminal is there to read it",
         ),
-        "log_file": warning("has no effect: logs go to standard output"),
-        "log_rotate_duration": _ROTATION,
-        "log_rotate_bytes": _ROTATION,
-        "log_rotate_max_files": _ROTATION,
+        "log_file": same(
+            "log.file", about="gets a copy of the log; with a `/` at its end it is a directory"
+        ),
+        "log_rotate_duration": same("log.rotate_duration", values.seconds),
+        "log_rotate_bytes": same("log.rotate_bytes", values.number),
+        "log_rotate_max_files": same("log.rotate_max_files", values.number),
         "disable_idle_connections": unused(
             _CONNECTIONS, values.subsystems("disable_idle_connections")
         ),

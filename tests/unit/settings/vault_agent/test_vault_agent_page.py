@@ -70,9 +70,11 @@ def test_every_setting_that_a_key_means_exists() -> None:
 
     assert len(meant) > 40
     for path, to in meant:
-        first, *rest = to.split(".")
-        where = (first, 0, *rest) if first in ("outputs", "sinks") else (first, *rest)
-        assert keys.find(where) is not None, f"{path}: {to}"
+        where: list[str | int] = list(to.split("."))
+        for name in ("outputs", "sinks", "listeners"):
+            if name in where:
+                where.insert(where.index(name) + 1, 0)
+        assert keys.find(tuple(where)) is not None, f"{path}: {to}"
 
 
 def test_every_warning_and_error_says_what_to_do() -> None:

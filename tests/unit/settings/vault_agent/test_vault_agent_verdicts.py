@@ -12,9 +12,6 @@ LISTENER = 'listener "tcp" { role = "metrics_only" tls_disable = true %s }\n'
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('pid_file = "./pid"', "agent.hcl:3: pid_file: is not written"),
-        ('log_file = "/var/log"', "agent.hcl:3: log_file: has no effect"),
-        (LISTENER % "agent_api { enable_quit = true }", "listener.agent_api.enable_quit: has no"),
         ('cache { persist "kubernetes" { path = "/x" } }', "cache.persist: has no effect"),
         ('telemetry { statsd_address = "x" }', "telemetry.statsd_address: has no effect"),
         ("template_config { lease_renewal_threshold = 0.5 }", "lease_renewal_threshold: has no"),
