@@ -211,7 +211,7 @@ class Agent:
             web = self._listeners = Listeners(settings.web, parts.reporter, self._quit)
         try:
             if web is not None:
-                await web.start()
+                await self._start(web)
             with pid_file(settings.lifecycle.pid_file):
                 await self._serve(parts)
         finally:
@@ -229,6 +229,15 @@ class Agent:
         """Read files again that may change while we run: the web server's certificates."""
         if self._listeners is not None:
             await self._listeners.reload()
+
+    async def _start(self, web: Listeners) -> None:
+        try:
+            await web.start()
+        except ConfigError as error:
+            if self._dialect == "native" or "listen" in self._settings.web.model_fields_set:
+                raise
+            # Two Vault Agents share a machine without a word about ports.
+            log.warning("web.not_listening", error=error.message)
 
     def log_state(self) -> None:
         """Log what /health tells; it holds no secret."""
