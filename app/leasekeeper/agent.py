@@ -119,21 +119,25 @@ def _source_of(output: OutputSection, dialect: Dialect) -> Source:
     from leasekeeper.templates.functions.library import library
     from leasekeeper.templates.template import Template
 
+    drop_in = dialect == "vault_agent"
     text, name = output.template, output.label
     if text is None:
         name = str(output.template_file)
-        with open(name, encoding="utf-8", newline="") as file:
+        # Vault Agent takes any bytes for a text.
+        errors = "surrogateescape" if drop_in else "strict"
+        with open(name, encoding="utf-8", errors=errors, newline="") as file:
             text = file.read()
     return Template.compile(
         text,
-        name=name,
+        name="" if drop_in else name,
+        title=name if drop_in else "",
         left=output.left_delimiter,
         right=output.right_delimiter,
         functions=library(
             denylist=output.function_denylist, sandbox_path=output.sandbox_path or ""
         ),
         error_on_missing_key=output.error_on_missing_key,
-        on_unresolved="nil" if dialect == "vault_agent" else "pause",
+        on_unresolved="nil" if drop_in else "pause",
     )
 
 
@@ -234,7 +238,8 @@ class Agent:
         try:
             await web.start()
         except ConfigError as error:
-            if self._dialect == "native" or "listen" in self._settings.web.model_fields_set:
+            asked_for = self._settings.web.model_fields_set & {"listen", "listeners"}
+            if self._dialect == "native" or asked_for:
                 raise
             # Two Vault Agents share a machine without a word about ports.
             log.warning("web.not_listening", error=error.message)
@@ -324,9 +329,11 @@ class Agent:
 
     async def _start_up(self, parts: Parts) -> NoReturn:
         """Wait for the first complete publish, and give up on one that cannot come."""
-        began, said, blocked_since = now(), now(), math.inf
+        began = said = now()
+        blocked_since = failing_since = math.inf
         deadline_s = self._settings.lifecycle.startup_deadline
         grace_s = self._settings.lifecycle.failure_grace
+        retry_grace_s = self._settings.lifecycle.retry_grace or math.inf
         while not (parts.outputs.settled.released and parts.sinks.settled.released):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
@@ -337,6 +344,10 @@ class Agent:
             blocked_since = math.inf if error is None else min(blocked_since, now())
             if error is not None and now() - blocked_since >= grace_s:
                 raise error
+            failure = _blocking(parts, final=False) if parts.tokens.lease is not None else None
+            failing_since = math.inf if failure is None else min(failing_since, now())
+            if failure is not None and now() - failing_since >= retry_grace_s:
+                raise failure
             if deadline_s and waited >= deadline_s:
                 raise _blocking(parts, final=False) or _too_late(parts, deadline_s)
             if now() - said >= _SAY_EVERY_S:
@@ -438,6 +449,7 @@ def _blocking(parts: Parts, *, final: bool) -> AgentError | None:
             keeper = parts.secrets.keepers.get(request)
             if keeper is not None and keeper.error is not None:
                 found.append(keeper.error)
+        found += parts.outputs.unreadable(output)
         for error in found:
             if not (final and error.retryable):
                 return error

@@ -19,7 +19,9 @@
     │  ├─ TemplateSyntaxError         found when the configuration is checked        exit 2
     │  └─ TemplateRenderError         found with the data at hand
     ├─ OutputError                    a destination or its content                   exit 5
+    │  ├─ UnreadableFile              a local file that a template uses (not yet)    retryable
     │  ├─ PublishError                .path .errno; the last good file stays         retryable
+    │  │  └─ Unwritable              time will not mend it: no directory, no right
     │  ├─ SinkError                   the token cannot be encrypted for its reader   retryable
     │  ├─ ValidationFailed            the new content is not what `validate` asks for
     │  └─ NotifyError                 the application could not be told              retryable
@@ -186,13 +188,25 @@ class TemplateSyntaxError(TemplateError):
 
 
 class TemplateRenderError(TemplateError):
-    """A template failed on the data it was given."""
+    """A template failed on the data it was given.
+
+    *sticky* is True when it failed for what it had not been given yet, in Vault Agent's dialect:
+    there that ends the template, so its arrival is no reason to try again.
+    """
+
+    sticky: bool = False
 
 
 class OutputError(AgentError):
     """An output could not be published; what is on disk is unchanged."""
 
     exit_code = EXIT_DESTINATION
+
+
+class UnreadableFile(OutputError):
+    """A local file that a template uses is missing, or is no file."""
+
+    retryable = True
 
 
 class PublishError(OutputError):
@@ -206,6 +220,12 @@ class PublishError(OutputError):
         super().__init__(message, hint=hint)
         self.path = path
         self.errno = errno
+
+
+class Unwritable(PublishError):
+    """The file system refused for what time does not mend, such as a directory that is missing."""
+
+    retryable = False
 
 
 class SinkError(OutputError):

@@ -193,9 +193,9 @@ async def test_a_missing_a_deleted_and_a_destroyed_secret_are_told_apart(
     said.append(str(raised.value))
 
     assert said == [
-        f"no secret exists at {path!r}",
-        f"version 1 of {path!r} was deleted",
-        f"version 1 of {path!r} was destroyed",
+        f"no secret exists at {path}",
+        f"no secret exists at {path}: version 1 was deleted",
+        f"no secret exists at {path}: version 1 was destroyed",
     ]
 
 

@@ -130,7 +130,7 @@ async def test_a_missing_secret_and_a_missing_key_end_with_4(
     missing = '{{ with secret "secret/no/such" }}{{ .Data.data.a }}{{ end }}'
     code, program = await run(world, config(world, missing, tmp_path / "out"))
     assert code == 4
-    assert "no secret exists at 'secret/data/no/such'" in program.said
+    assert "no secret exists at secret/data/no/such" in program.said
 
     await world.run(world.parts.admin.write("secret/data/bad-input", data={"a": "b"}))
     key = '{{ with secret "secret/bad-input" }}{{ .Data.data.nope }}{{ end }}'

@@ -191,6 +191,14 @@ class OutputLoop:
         """Return every output that is failing, with its error."""
         return [(output, output.error) for output in self.outputs if output.error is not None]
 
+    def unreadable(self, output: Output) -> list[AgentError]:
+        """Return why local files that *output* waits for cannot be read."""
+        return [
+            error
+            for each in output.missing
+            if isinstance(each, FileRequest) and (error := self._files.error(each)) is not None
+        ]
+
     async def close(self, *, deadline_s: float, remove_s: float = 0.0) -> None:
         """Let running publishes and notifications end within *deadline_s* seconds; start no other.
 

@@ -92,6 +92,7 @@ class Output:
         self._source = source
         self._file = file
         self._environ = environ
+        self._effects: tuple[Effect, ...] = ()  # of passes without a text, as Vault Agent counts
         self._render_trouble = Trouble("template.render", output=label)
         self._publish_trouble = Trouble("file.publish", output=label)
 
@@ -128,34 +129,42 @@ class Output:
         """Return new content, or None when something is missing or the template fails."""
         snapshots: dict[SecretRequest, Snapshot] = {}
         asked: set[Dependency] = set()
+        absent: set[Dependency] = set()
 
         def secret(request: SecretRequest) -> Snapshot | None:
             asked.add(request)
             snapshot = snapshot_of(request)
-            if snapshot is not None:
+            if snapshot is None:
+                absent.add(request)
+            else:
                 snapshots[request] = snapshot
             return snapshot
 
         def file(request: FileRequest) -> str | None:
             asked.add(request)
-            return text_of(request)
+            text = text_of(request)
+            if text is None:
+                absent.add(request)
+            return text
 
         context = RenderContext(secret=secret, file=file, environ=self._environ)
         try:
             content, rendered = self._render(context)
         except AgentError as error:
             # Whatever could lead to another result is still worth a render.
-            self.used |= asked
+            sticky = isinstance(error, TemplateRenderError) and error.sticky
+            self.used = frozenset(asked - absent) if sticky else self.used | asked
+            self._effects = ()
             self._failed(error, self._render_trouble)
             return None
         self.used = frozenset(asked)
         self._render_trouble.recovered()
         self._note_missing(rendered.missing)
+        effects = self._effects + rendered.effects
+        self._effects = effects if content is None else ()
         if content is None:
             return None
-        return Rendering(
-            content=content, snapshots=tuple(snapshots.values()), effects=rendered.effects
-        )
+        return Rendering(content=content, snapshots=tuple(snapshots.values()), effects=effects)
 
     def _render(self, context: RenderContext) -> tuple[bytes | None, Rendered]:
         try:

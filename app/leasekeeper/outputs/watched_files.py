@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from leasekeeper.errors import OutputError
+from leasekeeper.errors import AgentError, OutputError, UnreadableFile
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.mounts import Mounts
 from leasekeeper.runtime.tasks import Nursery
@@ -63,6 +63,11 @@ class WatchedFiles:
         content = self._contents.get(request)
         return content.text if content else None
 
+    def error(self, request: FileRequest) -> AgentError | None:
+        """Return why *request* cannot be read at present, if it cannot."""
+        trouble = self._troubles.get(request)
+        return trouble.error if trouble else None
+
     def require(self, requests: Iterable[FileRequest]) -> None:
         """Read and watch *requests* from now on."""
         for request in requests:
@@ -102,8 +107,9 @@ class WatchedFiles:
             )
         except (OSError, ValueError) as error:
             reason = _reason(error)
-            message = f"reading {request.path}, which a template uses: {reason}"
-            self._troubles[request].failed(OutputError(message))
+            message = f"file({request.path}): {reason}: a template uses it"
+            known_as = OutputError if isinstance(error, IsADirectoryError) else UnreadableFile
+            self._troubles[request].failed(known_as(message))
             return
         finally:
             self._looking.discard(request)
@@ -117,7 +123,7 @@ class WatchedFiles:
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):
         return "no file can have this name"
-    return error.strerror or "the file system does not answer"
+    return (error.strerror or "the file system does not answer").lower()
 
 
 def _read_if_new(path: str, known: _Identity | None) -> _Content | None:

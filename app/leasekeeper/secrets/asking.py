@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from time import time
+
 from leasekeeper.errors import SecretNotFound
 from leasekeeper.secrets.mounts import Mounts, api_path
 from leasekeeper.secrets.request import Operation, SecretRequest
@@ -40,9 +43,31 @@ async def _ask_at(
     serial = client.token_serial
     match request.operation:
         case Operation.READ:
-            return await client.read(path), serial
+            response = await client.read(path)
+            if mount is not None and mount.is_kv2:
+                check_deletion(response, path)
+            return response, serial
         case Operation.WRITE:
             arguments = dict(request.arguments)
             kv2 = mount is not None and mount.is_kv2
             return await client.write(path, {"data": arguments} if kv2 else arguments), serial
     return await client.list(path), serial
+
+
+def check_deletion(response: VaultResponse, path: str) -> None:
+    """Refuse a version that has been deleted but is still answered, as Vault Agent does.
+
+    :raises SecretNotFound: if so.
+    """
+    metadata = (response.data or {}).get("metadata")
+    deleted = metadata.get("deletion_time") if isinstance(metadata, dict) else None
+    if not isinstance(deleted, str) or not deleted:
+        return
+    try:
+        gone = datetime.fromisoformat(deleted).timestamp() < time()
+    except ValueError:
+        return
+    if gone:
+        raise SecretNotFound(
+            f"no secret exists at {path}: it was deleted at {deleted}", operation="read", path=path
+        )

@@ -190,6 +190,9 @@ class LifecycleSection(Section):
     failure_grace: Duration = 15.0
     """How long an error that time alone does not mend (a denied login, a missing key) may last at
     start before it ends the process: policies changed with a deployment take a moment to arrive."""
+    retry_grace: Duration = 0.0
+    """How long any error may last at start once there is a token, even if a retry could mend it,
+    before it ends the process; `0` leaves that to `startup_deadline`."""
     shutdown_deadline: Timeout = 10.0
     """Longest time for a clean stop; keep it below the task's `stopTimeout` (30 s by default)."""
     on_exit: Literal["keep", "revoke"] = "keep"

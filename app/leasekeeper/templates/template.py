@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from leasekeeper.errors import TemplateRenderError
+from leasekeeper.errors import TemplateRenderError, TemplateSyntaxError
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.templates.golang.analysis import constant_requests
 from leasekeeper.templates.golang.builtins import BUILTINS
@@ -16,6 +16,11 @@ from leasekeeper.templates.golang.parser import parse
 from leasekeeper.templates.golang.program import Code, compile_program
 from leasekeeper.templates.golang.values import sanitize
 from leasekeeper.templates.source import RenderContext, Rendered
+
+_STICKY = (
+    "this was the pass in which secrets are still missing, and nil; as in Vault Agent its error is"
+    " final. Use the secret inside `with`, or run `leasekeeper run`, which waits for it"
+)
 
 
 class Template:
@@ -32,9 +37,11 @@ class Template:
         codes: dict[str, Code],
         requests: frozenset[SecretRequest],
         *,
+        title: str,
         pause: bool,
     ) -> None:
         self._name = name
+        self._title = title
         self._text = text
         self._codes = codes
         self._requests = requests
@@ -46,13 +53,14 @@ class Template:
         text: str,
         *,
         name: str,
+        title: str = "",
         functions: FunctionTable,
         left: str = "{{",
         right: str = "}}",
         error_on_missing_key: bool = True,
         on_unresolved: Literal["pause", "nil"] = "pause",
     ) -> Template:
-        """Compile *text*; *name* stands in error messages.
+        """Compile *text*; *name* stands in error messages, *title* before them, as in Vault Agent.
 
         *on_unresolved* says what a statement does that needs something which is not there yet:
         it is left out while the rest of the template looks for more (``pause``), or goes on with
@@ -68,13 +76,15 @@ class Template:
                 right=right,
                 functions=lambda known: known in functions or known in BUILTINS,
             )
-        except UnknownFunction as error:
-            error.hint = _hint(error.function, functions)
+        except TemplateSyntaxError as error:
+            if isinstance(error, UnknownFunction):
+                error.hint = _hint(error.function, functions)
+            error.message = _titled(title, "parse", error.message)
             raise
         options = Options(functions=functions, strict=error_on_missing_key)
         codes = compile_program(definitions.values(), options)
         requests = constant_requests(definitions, name, functions)
-        return cls(name, text, codes, requests, pause=on_unresolved == "pause")
+        return cls(name, text, codes, requests, title=title, pause=on_unresolved == "pause")
 
     def static_requests(self) -> frozenset[SecretRequest]:
         """Return the requests whose path and arguments are constants."""
@@ -84,7 +94,7 @@ class Template:
         """Render once.
 
         :raises TemplateRenderError: if the template fails on its data; the message holds no value
-            of a secret.
+            of a secret. It is sticky in Vault Agent's dialect if something was missing.
         """
         run = Run(self._codes, context, name=self._name, text=self._text, pause=self._pause)
         try:
@@ -92,6 +102,11 @@ class Template:
         except RecursionError:
             msg = f"template: {self._name}: nested too deeply"
             raise TemplateRenderError(msg, template=self._name) from None
+        except TemplateRenderError as error:
+            error.message = _titled(self._title, "execute", error.message)
+            if run.missing:
+                error.sticky, error.hint = True, error.hint or _STICKY
+            raise
         used, missing = frozenset(run.used), frozenset(run.missing)
         if text is None:
             # Vault Agent does in every pass what a template wants done.
@@ -100,6 +115,10 @@ class Template:
         if not text.isascii():
             text = sanitize(text)
         return Rendered(text=text, used=used, missing=missing, effects=tuple(run.effects))
+
+
+def _titled(title: str, action: str, message: str) -> str:
+    return f"{title}: {action}: {message}" if title else message
 
 
 def _hint(function: str, functions: FunctionTable) -> str | None:

@@ -18,7 +18,7 @@ from leasekeeper.errors import (
 from leasekeeper.runtime.clock import now
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.telemetry.metrics import VAULT_REQUEST_SECONDS, VAULT_REQUESTS
-from leasekeeper.vault.decoding import response_of
+from leasekeeper.vault.decoding import BadAnswer, check_keys, response_of, secret_of
 from leasekeeper.vault.decoding import whole as whole
 from leasekeeper.vault.reachability import Reachability
 from leasekeeper.vault.refusals import raise_for_status
@@ -27,6 +27,8 @@ from leasekeeper.vault.transport import Reply, Transport
 
 # Mounted by Vault itself, and never a KV engine: there is nothing to ask about them.
 _BUILT_IN = ("auth/", "cubbyhole/", "identity/", "sys/")
+# Operations that templates ask for; what else is asked gets along with half an answer.
+_SECRETS = frozenset({"read", "write", "list"})
 # A server that is there answers sys/health at once, so a short wait finds its return early.
 _HEALTH_TIMEOUT_S = 5.0
 # sys/health of a disaster recovery secondary, which serves nobody until it is promoted.
@@ -135,7 +137,9 @@ class VaultClient:
     async def list(self, path: str) -> VaultResponse:
         """List the keys under *path*."""
         mark = "&" if "?" in path else "?"
-        return await self._call("list", "GET", f"{path}{mark}list=true", needs=("data",))
+        response = await self._call("list", "GET", f"{path}{mark}list=true", needs=("data",))
+        check_keys(response, path)
+        return response
 
     async def mount_of(self, path: str) -> Mount | None:
         """Return the secrets engine that serves *path*.
@@ -241,10 +245,12 @@ class VaultClient:
         try:
             reply = await sent
             raise_for_status(reply, operation, path, body)
-            response = response_of(reply.body)
+            response = (secret_of if operation in _SECRETS else response_of)(reply.body)
             _insist(response, operation, path, needs)
         except VaultError as error:
             error.operation, error.path = operation, path
+            if isinstance(error, BadAnswer):
+                error.message = f"{operation} {path!r}: bad answer: {error.message}"
             if isinstance(error, VaultDenied):
                 error.token_serial = serial
             self._note(operation, error)
@@ -274,7 +280,7 @@ def _insist(response: VaultResponse, operation: str, path: str, needs: tuple[str
     if needs and all(getattr(response, name) in (None, "") for name in needs):
         asked = f"{operation.replace('_', ' ')} {path!r}"
         if operation == "read":
-            raise SecretNotFound(f"{asked}: the answer is empty")
+            raise SecretNotFound(f"no secret exists at {path}: the answer is empty")
         raise VaultUnavailable(f"{asked}: the answer has no {needs[0]}")
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from leasekeeper.errors import VaultRejected
 from leasekeeper.vault.response import AuthData, JsonNumber, VaultResponse, WrapInfo
 
 # Nobody nests a secret like this, and everything behind here may walk it recursively.
@@ -62,6 +65,55 @@ def response_of(body: dict[str, Any]) -> VaultResponse:
         auth=_auth(auth) if isinstance(auth, dict) else None,
         wrap_info=_wrap(wrap) if isinstance(wrap, dict) else None,
     )
+
+
+_JSON_NAMES = {str: "string", JsonNumber: "number", bool: "bool", dict: "object", list: "array"}
+_TYPES: Mapping[str, tuple[type, str]] = {
+    "request_id": (str, "string"),
+    "lease_id": (str, "string"),
+    "lease_duration": (JsonNumber, "int"),
+    "renewable": (bool, "bool"),
+    "data": (dict, "map[string]interface {}"),
+    "warnings": (list, "[]string"),
+    "auth": (dict, "api.SecretAuth"),
+    "wrap_info": (dict, "api.SecretWrapInfo"),
+}
+"""What every secret holds: Python's type, and Go's for the message, which is Vault Agent's."""
+
+
+class BadAnswer(VaultRejected):
+    """A success that is not shaped like a secret: believing it would replace what is valid."""
+
+
+def secret_of(body: dict[str, Any]) -> VaultResponse:
+    """Return the record of a secret; a body that has nothing of one is its data, as sys/ answers.
+
+    :raises BadAnswer: if something is of another type than it has in every secret.
+    """
+    for name, (kind, go_type) in _TYPES.items():
+        value = body.get(name)
+        if value is not None and type(value) is not kind:
+            found = _JSON_NAMES[type(value)]
+            raise BadAnswer(
+                f"json: cannot unmarshal {found} into Go struct field Secret.{name}"
+                f" of type {go_type}"
+            )
+    response = response_of(body)
+    if response == VaultResponse() and body.keys() != {"errors"}:
+        return replace(response, data=body or None)
+    return response
+
+
+def check_keys(response: VaultResponse, path: str) -> None:
+    """Look at the answer to a listing of *path*.
+
+    :raises BadAnswer: if its keys are no texts.
+    """
+    keys = (response.data or {}).get("keys", [])
+    if not isinstance(keys, list):
+        raise BadAnswer(f"list {path!r}: unexpected response: its keys are not a list")
+    if not all(type(key) is str for key in keys):
+        raise BadAnswer(f"list {path!r}: non-string in list")
 
 
 def _auth(auth: dict[str, Any]) -> AuthData:

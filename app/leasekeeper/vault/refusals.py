@@ -52,7 +52,7 @@ def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
     if status == 403:
         return VaultDenied(message)
     if status == 404:
-        return SecretNotFound(_missing(reply, operation, path, message))
+        return SecretNotFound(_missing(reply, operation, path))
     if status >= 500 or status in _LATER_STATUSES:
         sealed = any("sealed" in said for said in reply.errors)
         hint = "Vault is sealed: an operator has to unseal it" if sealed else None
@@ -69,17 +69,18 @@ def _unavailable(reply: Reply, message: str, hint: str | None) -> VaultUnavailab
     return error
 
 
-def _missing(reply: Reply, operation: str, path: str, message: str) -> str:
+def _missing(reply: Reply, operation: str, path: str) -> str:
+    if operation != "read":
+        what = f"{operation.replace('_', ' ')} {path!r}: there is nothing at this path"
+    else:
+        what = f"no secret exists at {path}"
     data = reply.body.get("data")
     metadata = data.get("metadata") if isinstance(data, dict) else None
     if isinstance(metadata, dict):
         gone = "was destroyed" if metadata.get("destroyed") in (True, "true") else "was deleted"
-        return f"version {metadata.get('version')} of {path!r} {gone}"
-    if reply.errors:  # no such mount, for example
-        return message
-    if operation == "read":
-        return f"no secret exists at {path!r}"
-    return f"{operation.replace('_', ' ')} {path!r}: there is nothing at this path"
+        return f"{what}: version {metadata.get('version')} {gone}"
+    said = "; ".join(_masked(reply.errors, None))  # no such mount, for example
+    return f"{what}: {reply.status} {said}" if said else what
 
 
 def _masked(errors: Iterable[str], body: object) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ async def test_a_missing_secret_is_asked_for_again_and_the_last_value_is_kept(
 
     assert snapshot is not None
     assert snapshot.response.data == {"data": {"a": "b"}, "metadata": {"version": "1"}}
-    assert "no secret exists at 'secret/data/product'" in str(error)
+    assert "no secret exists at secret/data/product" in str(error)
 
 
 async def test_a_value_that_did_not_change_is_not_a_new_generation(vault: FakeVault) -> None:

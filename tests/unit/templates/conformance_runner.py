@@ -16,16 +16,19 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from leasekeeper.errors import (
-    PublishError,
+    OutputError,
+    SecretNotFound,
     TemplateRenderError,
     TemplateSyntaxError,
 )
+from leasekeeper.secrets.asking import check_deletion
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.secrets.snapshot import SecretKind, Snapshot
 from leasekeeper.templates.functions.library import library
 from leasekeeper.templates.source import FileRequest, RenderContext
 from leasekeeper.templates.template import Template
-from leasekeeper.vault.response import AuthData, JsonNumber, VaultResponse, WrapInfo
+from leasekeeper.vault.decoding import BadAnswer, check_keys, decode, secret_of
+from leasekeeper.vault.response import VaultResponse
 
 CORPUS = Path(__file__).parent / "conformance" / "corpus.json"
 MAX_PASSES = 20
@@ -64,13 +67,28 @@ class RecordedVault:
             arguments = dict(request.arguments)
             return self._ask("PUT", path, {"data": arguments} if kv2 else arguments)
         if request.operation is Operation.READ:
-            return self._ask("GET", path)
+            return self._read(path, kv2=kv2)
         try:
-            return self._ask("GET", f"{path}?list=true")
+            response = self._ask("GET", f"{path}?list=true")
+            check_keys(response, path)
+            return response
+        except BadAnswer as error:
+            raise FailedError("bad_response", error.message) from None
         except FailedError as error:
             if error.kind != "secret_missing":
                 raise
             return VaultResponse(data={"keys": []})
+
+    def _read(self, path: str, *, kv2: bool) -> VaultResponse:
+        response = self._ask("GET", path)
+        if (response.data, response.auth, response.wrap_info) == (None, None, None):
+            raise FailedError("secret_missing", f"{path}: empty")
+        try:
+            if kv2:
+                check_deletion(response, path)
+        except SecretNotFound as error:
+            raise FailedError("secret_missing", error.message) from None
+        return response
 
     def _api_path(self, request: SecretRequest) -> tuple[str, bool]:
         """Return the path with what KV version 2 wants inserted, and whether it is that."""
@@ -111,37 +129,13 @@ def _canonical(body: object) -> str:
 
 
 def _response(text: str) -> VaultResponse:
+    body = decode(text.encode()) if text else {}
+    if body is None:
+        raise FailedError("bad_response", "not JSON")
     try:
-        body = json.loads(text or "{}", parse_int=JsonNumber, parse_float=JsonNumber)
-    except ValueError:
-        raise FailedError("bad_response", "not JSON") from None
-    data, auth, wrap = body.get("data"), body.get("auth"), body.get("wrap_info")
-    return VaultResponse(
-        request_id=body.get("request_id", ""),
-        lease_id=body.get("lease_id", ""),
-        lease_duration_s=int(body.get("lease_duration", 0)),
-        renewable=body.get("renewable", False),
-        data=data if isinstance(data, dict) else None,
-        warnings=tuple(body.get("warnings") or ()),
-        auth=AuthData(
-            client_token=auth["client_token"],
-            accessor=auth["accessor"],
-            policies=tuple(auth["policies"]),
-            metadata=auth["metadata"],
-            lease_duration_s=int(auth["lease_duration"]),
-            renewable=auth["renewable"],
-        )
-        if auth
-        else None,
-        wrap_info=WrapInfo(
-            token=wrap["token"],
-            ttl_s=int(wrap["ttl"]),
-            creation_time=wrap["creation_time"],
-            wrapped_accessor=wrap["wrapped_accessor"],
-        )
-        if wrap
-        else None,
-    )
+        return secret_of(body)
+    except BadAnswer as error:
+        raise FailedError("bad_response", error.message) from None
 
 
 class World:
@@ -202,7 +196,7 @@ def run(
         return _failure("parse", error.message, line=error.line)
     except TemplateRenderError as error:
         return _failure("execute", error.message, line=error.line, column=error.column)
-    except PublishError as error:
+    except OutputError as error:
         return _failure("execute", error.message)
     except FailedError as error:
         return _failure(error.kind, error.message)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_LISTENER = "127.0.0.1:8200"
 _LISTEN: Path = ("web", "listen")
-# About as long as the agent's twelve tries of a secret take before it gives up.
-_PATIENCE_S = 300.0
+# The agent's tries of a secret, unless `num_retries` says otherwise, and the pauses between them.
+_TRIES = 12
+_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
 # Who asked for an exit on failure waits no longer than a retry takes for one that time won't mend.
 _GRACE_S = 1.0
 # The last part of VAULT_... and BAO_..., which win over the file, and how they are read.
@@ -82,13 +83,21 @@ def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
 
 def _put_deadline(top: Written, target: Target) -> None:
     """Wait for ever at start, as the agent does, unless it was told to give up."""
-    path: Path = ("lifecycle", "startup_deadline")
+    target.put(("lifecycle", "startup_deadline"), 0.0, AGENT_DEFAULT)
     config, key = top.one("template_config"), "exit_on_retry_failure"
     if config is not None and config.get(key):
-        target.put(path, _PATIENCE_S, config.origin_of(key))
+        target.put(("lifecycle", "retry_grace"), _patience_s(top), config.origin_of(key))
         target.put(("lifecycle", "failure_grace"), _GRACE_S, config.origin_of(key))
-    else:
-        target.put(path, 0.0, AGENT_DEFAULT)
+
+
+def _patience_s(top: Written) -> float:
+    """Return for how long the agent tries again to get a secret."""
+    vault = top.one("vault")
+    retry = vault.one("retry") if vault is not None else None
+    wanted = retry.get("num_retries") if retry is not None else None
+    tries = int(wanted) if isinstance(wanted, int) and wanted else _TRIES
+    pauses = [min(_PAUSE_S * 2.0**each, _LONGEST_PAUSE_S) for each in range(min(tries, 100))]
+    return max(sum(pauses), _GRACE_S)
 
 
 def _put_listeners(top: Written, target: Target) -> None:

@@ -51,8 +51,9 @@ VAULT = Stanza(
             once='one and only one "retry" block is required',
             keys={
                 "num_retries": better(
-                    "is not counted: requests are tried again for as long as it makes sense, and"
-                    " what is valid stays on disk meanwhile",
+                    "says for how long a start with exit_on_retry_failure goes on trying; otherwise"
+                    " requests are tried again for as long as it makes sense, and what is valid"
+                    " stays on disk meanwhile",
                     read=values.number,
                 )
             },
@@ -303,9 +304,10 @@ TEMPLATE_CONFIG = Stanza(
     once='at most one "template_config" block is allowed',
     keys={
         "exit_on_retry_failure": better(
-            "ends the process when it has not come up within 5 minutes; later a failure costs its"
-            " own file and turns health unhealthy when that expires",
-            "lifecycle.startup_deadline",
+            "ends a start that fails: after a second if time will not mend it, otherwise when the"
+            " agent's tries would be over (5 minutes by default); later a failure costs its own"
+            " file and turns health unhealthy when that expires",
+            "lifecycle.retry_grace",
             values.flag,
         ),
         "static_secret_render_interval": better(

@@ -6,6 +6,7 @@ for the render, once the text is complete.
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leasekeeper.errors import PublishError
+from leasekeeper.errors import PublishError, Unwritable
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import parse_int, parse_uint
 from leasekeeper.templates.golang.values import encode
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from leasekeeper.templates.golang.machine import Run
 
 functions = FunctionTable()
+
+_NOT_MENDED_BY_TIME = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +55,9 @@ class FileEffect:
             self._append() if self.append else self._replace()
         except OSError as error:
             why = (error.strerror or "error").lower()
-            msg = f"open {self.path}: {why}"
-            raise PublishError(msg, path=self.path, errno=error.errno) from None
+            msg = f"error calling writeToFile: open {self.path}: {why}"
+            kind = Unwritable if error.errno in _NOT_MENDED_BY_TIME else PublishError
+            raise kind(msg, path=self.path, errno=error.errno) from None
 
     def _append(self) -> None:
         flags = os.O_APPEND | os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

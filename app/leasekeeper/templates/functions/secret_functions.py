@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote
 
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.templates.functions.secret_values import Secret, secret_of
@@ -37,7 +38,9 @@ def _request(arguments: Sequence[str]) -> SecretRequest:
         _check_path(path, "vault.write")
         return SecretRequest.write(path, values)
     _check_path(path, "vault.read")
-    return SecretRequest.read(path)
+    # Vault Agent takes the path of a read, and of nothing else, for a part of a URL.
+    bare, mark, query = path.partition("?")
+    return SecretRequest.read(unquote(bare, errors="surrogateescape") + mark + query)
 
 
 def _values(pairs: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from leasekeeper.templates.functions.casting import to_text
 from leasekeeper.templates.functions.merging import merge_maps
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.ordering import sorted_keys
-from leasekeeper.templates.golang.values import StringSlice, type_name
+from leasekeeper.templates.golang.values import NilMap, StringSlice, type_name
 
 functions = FunctionTable()
 
@@ -32,6 +32,8 @@ def get(table: Dict, key: str) -> Any:
 @functions.add("sprig_set", _DICT, "string", "interface {}")
 def set_key(table: Dict, key: str, value: Any) -> Dict:
     """Set *key* in the map itself, and return it."""
+    if isinstance(table, NilMap):
+        raise GoError("assignment to entry in nil map")
     table[key] = value
     return table
 

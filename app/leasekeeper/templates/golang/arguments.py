@@ -13,6 +13,7 @@ from leasekeeper.templates.golang.values import (
     Float32,
     GoInteger,
     GoStruct,
+    NilMap,
     NilPointer,
     kind,
     type_name,
@@ -98,7 +99,9 @@ def _complex(number: Number) -> complex | None:
 
 
 def _nil(parameter: Parameter) -> Any:
-    return None if parameter.any else parameter.python()
+    if parameter.any:
+        return None
+    return NilMap() if parameter.python is dict else parameter.python()
 
 
 def coerce(value: Any, parameter: Parameter, place: Node, *, typed_nil: bool) -> Any:
@@ -112,7 +115,7 @@ def coerce(value: Any, parameter: Parameter, place: Node, *, typed_nil: bool) ->
         return value
     if value is None:
         if issubclass(parameter.python, _NILABLE) and not typed_nil:
-            return parameter.python()
+            return _nil(parameter)
         if typed_nil:
             got = EMPTY_INTERFACE
             raise Fault(place, f"wrong type for value; expected {parameter.go_type}; got {got}")

@@ -178,6 +178,17 @@ def map_type(key: str, element: str) -> type[dict[Any, Any]]:
 
 StringSlice = slice_type("string")
 StringMap = map_type("string", "string")
+
+
+class NilMap(GoMap):
+    """What nil is for a parameter of type ``map[string]interface {}``: nothing can be put in."""
+
+    __slots__ = ()
+    go_type = "map[string]interface {}"
+    key = "string"
+    element = EMPTY_INTERFACE
+
+
 InterfaceMap = map_type(EMPTY_INTERFACE, EMPTY_INTERFACE)
 
 

@@ -191,7 +191,10 @@ def test_template_config_is_mapped() -> None:
 def test_a_start_waits_for_ever_unless_it_is_told_to_give_up() -> None:
     assert load(GOOD).settings.lifecycle.startup_deadline == 0
     text = GOOD + "template_config { exit_on_retry_failure = true }\n"
-    assert load(text).settings.lifecycle.startup_deadline == 300
+    assert round(load(text).settings.lifecycle.retry_grace) == 304
+    assert load(text).settings.lifecycle.failure_grace == 1
+    once = text + "vault { retry { num_retries = -1 } }\n"
+    assert load(once).settings.lifecycle.retry_grace == 1
 
 
 def test_two_thousand_templates_load() -> None:
