@@ -320,9 +320,6 @@ class Agent:
             "vault watch": parts.client.reachability.watch,
             "start-up": lambda: self._start_up(parts),
         }
-        # Everything so far lives as long as the process: no collection need look at it.
-        gc.freeze()
-        gc.enable()
         await run_root_tasks(roots, stop=self.stop)
 
     # -- start ----------------------------------------------------------------------------------
@@ -356,7 +353,7 @@ class Agent:
         log.info("agent.ready", after_s=round(now() - began, 2))
         if self._settings.lifecycle.exit_after_auth:
             self.stop.set()
-        # The same for what start-up has made.
+        # What start-up made lives as long as the process: later collections need not look at it.
         gc.collect()
         gc.freeze()
         await asyncio.Event().wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -316,6 +317,10 @@ async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> in
     from leasekeeper.runtime.tasks import Nursery
     from leasekeeper.telemetry.events import log
 
+    # Modules and settings are here to stay, so no collection need look at them. What comes now
+    # makes garbage as well: compiling a thousand templates leaves 8 MiB of it.
+    gc.freeze()
+    gc.enable()
     if loaded.ignored:
         log.warning("settings.ignored", variables=list(loaded.ignored), because="there is a file")
     for warning in loaded.warnings:
