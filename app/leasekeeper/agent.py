@@ -10,7 +10,7 @@ import asyncio
 import gc
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from leasekeeper import __version__
 from leasekeeper.errors import (
+    EXIT_DONE,
     AgentError,
     ConfigError,
     StartupDeadlineExceeded,
@@ -35,7 +36,7 @@ from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.tasks import RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings.durations import format_duration
-from leasekeeper.settings.model import OutputSection, Settings
+from leasekeeper.settings.model import EnvSection, OutputSection, Settings
 from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.telemetry.events import log
 from leasekeeper.templates.source import Source
@@ -45,6 +46,7 @@ from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
 
 if TYPE_CHECKING:
+    from leasekeeper.supervise.supervisor import Supervisor
     from leasekeeper.web.listeners import Listeners
 
 _POLL_S = 0.25
@@ -90,29 +92,56 @@ def compile_sources(
 
     :raises ConfigError: with every template that cannot be read or does not parse.
     """
-    found, problems = [], []
-    for index, output in enumerate(settings.outputs):
-        try:
-            found.append((output, _source_of(output, dialect)))
-        except AgentError as error:
-            problems.append(f"outputs[{index}] ({output.label}): {error}")
-        except OSError as error:
-            problems.append(
-                f"outputs[{index}] ({output.label}): cannot read template_file "
-                f"{output.template_file!r}: {error.strerror}"
-            )
-        except UnicodeDecodeError:
-            problems.append(
-                f"outputs[{index}] ({output.label}): template_file "
-                f"{output.template_file!r} is not UTF-8"
-            )
+    problems: list[str] = []
+    found = [
+        (output, source)
+        for index, output in enumerate(settings.outputs)
+        if (source := _compiled(f"outputs[{index}]", output, dialect, problems)) is not None
+    ]
     if problems:
         raise ConfigError(*problems)
     return found
 
 
-def _source_of(output: OutputSection, dialect: Dialect) -> Source:
-    if output.secret is not None and output.format is not None:
+def compile_environment(settings: Settings, dialect: Dialect = "native") -> Source | None:
+    """Return what the environment of the application is made from, if there is such a thing.
+
+    :raises ConfigError: with every template that cannot be read or does not parse.
+    """
+    if settings.exec is None or not settings.exec.env:
+        return None
+    from leasekeeper.supervise.environment import EnvironmentSource
+
+    problems: list[str] = []
+    found = [
+        (variable.name, source)
+        for index, variable in enumerate(settings.exec.env)
+        if (source := _compiled(f"exec.env[{index}]", variable, dialect, problems)) is not None
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    return EnvironmentSource(found)
+
+
+def _compiled(
+    place: str, section: OutputSection | EnvSection, dialect: Dialect, problems: list[str]
+) -> Source | None:
+    """Return the source of *section*, or add to *problems* why there is none."""
+    place = f"{place} ({section.label})"
+    try:
+        return _source_of(section, dialect)
+    except AgentError as error:
+        problems.append(f"{place}: {error}")
+    except OSError as error:
+        file = f"template_file {section.template_file!r}"
+        problems.append(f"{place}: cannot read {file}: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.append(f"{place}: template_file {section.template_file!r} is not UTF-8")
+    return None
+
+
+def _source_of(output: OutputSection | EnvSection, dialect: Dialect) -> Source:
+    if isinstance(output, OutputSection) and output.secret is not None and output.format:
         from leasekeeper.templates.formats import FormatSource
 
         return FormatSource(output.secret, output.format)
@@ -147,7 +176,13 @@ async def check(settings: Settings) -> None:
     :raises ConfigError: with every problem.
     """
     problems: list[str] = []
-    for look in (lambda: compile_sources(settings), lambda: VaultClient(settings.vault)):
+    looks: tuple[Callable[[], object], ...] = (
+        lambda: compile_sources(settings),
+        lambda: compile_environment(settings),
+        lambda: _check_program(settings, os.environ),
+        lambda: VaultClient(settings.vault),
+    )
+    for look in looks:
         try:
             look()
         except ConfigError as error:
@@ -158,6 +193,13 @@ async def check(settings: Settings) -> None:
     await asyncio.to_thread(_remove_empty, missing)
     if problems:
         raise ConfigError(*problems)
+
+
+def _check_program(settings: Settings, environ: Mapping[str, str]) -> None:
+    if settings.exec is not None:
+        from leasekeeper.supervise.supervisor import check_program
+
+        check_program(settings.exec, environ)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +229,13 @@ class Agent:
         self._reporter: Reporter | None = None
         self._listeners: Listeners | None = None
         self._environ = dict(os.environ if environ is None else environ)
+        self._app: Supervisor | None = None
         self.stop = asyncio.Event()
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should end with after a `run` that returned."""
+        return EXIT_DONE if self._app is None else self._app.exit_code
 
     async def run(self) -> None:
         """Check, log in, publish, and keep doing so until `stop` is set.
@@ -196,6 +244,8 @@ class Agent:
         """
         settings = self._settings
         sources = compile_sources(settings, self._dialect)
+        environment = compile_environment(settings, self._dialect)
+        _check_program(settings, self._environ)
         if not await unless_stopped(self._check_destinations(), self.stop):
             return
         log.info(
@@ -206,7 +256,7 @@ class Agent:
             outputs=[output.label for output in settings.outputs],
         )
         _warn_if_exposed(settings)
-        parts = self._build(sources)
+        parts = self._build(sources, environment)
         self._reporter = parts.reporter
         web = None
         if settings.web.listen or settings.web.listeners:
@@ -244,6 +294,11 @@ class Agent:
             # Two Vault Agents share a machine without a word about ports.
             log.warning("web.not_listening", error=error.message)
 
+    def abandon(self) -> None:
+        """Kill the application, for an end of the process without any delay."""
+        if self._app is not None:
+            self._app.kill()
+
     def log_state(self) -> None:
         """Log what /health tells; it holds no secret."""
         state = self._reporter.health_json() if self._reporter else {"state": "starting"}
@@ -256,7 +311,9 @@ class Agent:
             raise problems[0] if len(problems) == 1 else _all_of(problems)
         await sweep_leftovers(files)
 
-    def _build(self, sources: list[tuple[OutputSection, Source]]) -> Parts:
+    def _build(
+        self, sources: list[tuple[OutputSection, Source]], environment: Source | None
+    ) -> Parts:
         settings = self._settings
         # The metadata address holds the container's id: the same task draws the same jitter, and
         # every task of a fleet another one. Elsewhere the operating system's randomness does it.
@@ -275,6 +332,7 @@ class Agent:
         )
         secrets = SecretStore(settings, client, tokens, rng=rng, on_error=_report_bug)
         workers = FileWorkers()
+        app = self._app = self._build_app(environment, workers)
         outputs = OutputLoop(
             settings.lifecycle,
             sources,
@@ -283,6 +341,8 @@ class Agent:
             environ=self._environ,
             groups=settings.groups,
             workers=workers,
+            in_memory=None if app is None else app.output,
+            tell_application=None if app is None else app.tell,
         )
         sinks = TokenSinks(
             settings.sinks,
@@ -301,6 +361,7 @@ class Agent:
             outputs=outputs,
             sinks=sinks,
             expiry_grace_s=settings.lifecycle.expiry_grace,
+            app=app,
         )
         return Parts(
             client=client,
@@ -309,6 +370,20 @@ class Agent:
             outputs=outputs,
             sinks=sinks,
             reporter=reporter,
+        )
+
+    def _build_app(self, environment: Source | None, workers: FileWorkers) -> Supervisor | None:
+        if self._settings.exec is None:
+            return None
+        from leasekeeper.supervise.supervisor import Supervisor
+
+        return Supervisor(
+            self._settings.exec,
+            self._settings.lifecycle,
+            environment,
+            environ=self._environ,
+            stop=self.stop,
+            workers=workers,
         )
 
     async def _serve(self, parts: Parts) -> None:
@@ -320,7 +395,25 @@ class Agent:
             "vault watch": parts.client.reachability.watch,
             "start-up": lambda: self._start_up(parts),
         }
-        await run_root_tasks(roots, stop=self.stop)
+        stop = self.stop
+        if (app := self._app) is not None:
+            roots["application"] = lambda: app.run(
+                lambda: self._application_due(parts), lambda: parts.outputs.busy
+            )
+            # Its credentials are kept alive until it has ended.
+            stop = app.ended
+            if os.getpid() == 1:
+                from leasekeeper.supervise.orphans import reap_orphans
+
+                roots["orphans"] = reap_orphans
+        await run_root_tasks(roots, stop=stop)
+
+    async def _application_due(self, parts: Parts) -> None:
+        """Return when the application may start: everything that it could need is in place."""
+        await parts.outputs.settled.wait()
+        await parts.sinks.settled.wait()
+        if self._settings.lifecycle.exit_after_auth:
+            await asyncio.Event().wait()  # it does not run then, as with Vault Agent
 
     # -- start ----------------------------------------------------------------------------------
 
@@ -364,7 +457,8 @@ class Agent:
     async def _shut_down(self, parts: Parts) -> None:
         """End everything, in this order, within lifecycle.shutdown_deadline.
 
-        1. The root tasks have ended already; no new work starts.
+        1. The root tasks have ended already; no new work starts. So has the application, unless
+           one of them failed.
         2. A publish that is under way is finished, notifications get what time is left.
         3. If that was asked for, and nobody in the task goes on: the files are removed, and then
            the token is revoked, so that no reader finds a credential that has ended.
@@ -372,6 +466,8 @@ class Agent:
         """
         lifecycle = self._settings.lifecycle
         began = now()
+        if self._app is not None:
+            await self._app.close()
         try:
             async with asyncio.timeout(lifecycle.shutdown_deadline):
                 final = await self._is_final()

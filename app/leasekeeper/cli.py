@@ -42,7 +42,8 @@ Command line beats environment beats file beats default; `leasekeeper check --sh
 outcome.
 
 exit codes: 0 done, 2 configuration, 3 login rejected, 4 secret, policy or template,
-5 destination, 6 start-up deadline, 70 a bug in Leasekeeper.
+5 destination, 6 start-up deadline, 7 the application cannot be started, 70 a bug in Leasekeeper;
+with `exec`, the application's own.
 """
 
 
@@ -328,7 +329,7 @@ async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> in
     agent = Agent(loaded.settings, dialect=dialect)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, agent.stop, number)
+        loop.add_signal_handler(number, _stop, agent, number)
     # Unhandled, these two would end the process, and operators send them to Vault Agent.
     reloads = Nursery(_report_bug)
     loop.add_signal_handler(signal.SIGHUP, lambda: reloads.start("reload", _reload(agent, load)))
@@ -339,7 +340,7 @@ async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> in
         return _report(raised)
     finally:
         await reloads.close(grace_s=0.0)
-    return EXIT_DONE
+    return agent.exit_code
 
 
 def _report_bug(name: str, error: BaseException) -> None:
@@ -364,11 +365,12 @@ def _report(raised: Exception) -> int:
     return error.exit_code
 
 
-def _stop(stop: asyncio.Event, number: signal.Signals) -> None:
+def _stop(agent: Agent, number: signal.Signals) -> None:
     from leasekeeper.telemetry.events import log
 
-    if stop.is_set():
+    if agent.stop.is_set():
+        agent.abandon()
         # The second signal means now: files are whole at every moment, so nothing is lost.
         os._exit(128 + number)
     log.info("agent.stopping", signal=number.name)
-    stop.set()
+    agent.stop.set()

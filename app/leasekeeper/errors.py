@@ -25,6 +25,7 @@
     │  ├─ SinkError                   the token cannot be encrypted for its reader   retryable
     │  ├─ ValidationFailed            the new content is not what `validate` asks for
     │  └─ NotifyError                 the application could not be told              retryable
+    ├─ ApplicationError               the application cannot be started (`exec`)     exit 7
     └─ StartupDeadlineExceeded        nothing else explains why we are not ready     exit 6
 
 Errors of other libraries are translated where they appear, with the cause chained, and
@@ -42,6 +43,7 @@ EXIT_LOGIN = 3
 EXIT_SECRET = 4
 EXIT_DESTINATION = 5
 EXIT_STARTUP_DEADLINE = 6
+EXIT_APPLICATION = 7
 EXIT_BUG = 70
 
 
@@ -242,6 +244,12 @@ class NotifyError(OutputError):
     """The application could not be told of a published file."""
 
     retryable = True
+
+
+class ApplicationError(AgentError):
+    """The application that `exec` names cannot be started."""
+
+    exit_code = EXIT_APPLICATION
 
 
 class StartupDeadlineExceeded(AgentError):

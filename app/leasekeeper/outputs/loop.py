@@ -18,7 +18,7 @@ from leasekeeper.files.target import Target
 from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Output
 from leasekeeper.outputs.output_file import OutputFile
-from leasekeeper.outputs.tell import notifier_for
+from leasekeeper.outputs.tell import TellApplication, notifier_for
 from leasekeeper.outputs.watched_files import WatchedFiles
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
@@ -35,6 +35,7 @@ from leasekeeper.templates.source import Dependency, FileRequest, Source
 if TYPE_CHECKING:
     from leasekeeper.outputs.group import OutputGroup
 
+IN_MEMORY = "memory"  # not the name of a mount, which starts with a slash
 OUTPUTS_AT_A_TIME = 16
 """Per mount. More than its threads, because some wait for the operator's programs instead."""
 RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
@@ -98,6 +99,7 @@ class _Turn:
     mount: str
     serve: Callable[[_Turn], asyncio.Future[float]]
     dirty: bool = True
+    refreshing: bool = False
     retry_at: float = math.inf
 
     @property
@@ -114,8 +116,9 @@ class OutputLoop:
 
     `settled` is released when every output has been in place once; at once if there is none.
     *on_published* hears of every output that is in place, with the snapshots that its content was
-    made from, whether or not the content had changed. `close` ends what `run` and its outputs have
-    started, threads included.
+    made from, whether or not the content had changed. *in_memory* is an output that lies in no
+    file system; *tell_application* is for notifications of the program that `exec` runs. `close`
+    ends what `run` and its outputs have started, threads included.
     """
 
     def __init__(
@@ -129,6 +132,8 @@ class OutputLoop:
         groups: Sequence[GroupSection] = (),
         workers: FileWorkers | None = None,
         on_published: OnPublished = lambda _output, _snapshots: None,
+        in_memory: Output | None = None,
+        tell_application: TellApplication | None = None,
     ) -> None:
         self.settled = Latch()
         self._store = store
@@ -142,9 +147,16 @@ class OutputLoop:
             self._workers, mounts, on_change=self._changed, on_bug=self._crash
         )
         self._make = _Maker(
-            self._workers, mounts, rng=rng, environ=environ, deadline_s=lifecycle.publish_deadline
+            self._workers,
+            mounts,
+            rng=rng,
+            environ=environ,
+            deadline_s=lifecycle.publish_deadline,
+            tell_application=tell_application,
         )
         self._turns = list(self._make_turns(list(sources), groups))
+        if in_memory is not None:
+            self._turns.append(_Turn(in_memory, IN_MEMORY, self._start))
         self.outputs = tuple(output for turn in self._turns for output in turn.unit.outputs)
         self._schedules = {
             mount: Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
@@ -186,6 +198,11 @@ class OutputLoop:
             assert self._bug is not None
             raise self._bug
         raise AssertionError  # nothing in the group returns
+
+    @property
+    def busy(self) -> bool:
+        """Whether a change has come that is not published yet. What is tried again is no change."""
+        return any(turn.dirty or turn.refreshing for turn in self._turns)
 
     def failures(self) -> list[tuple[Output, AgentError]]:
         """Return every output that is failing, with its error."""
@@ -235,7 +252,9 @@ class OutputLoop:
         if self._closing:
             return math.inf
         if turn.dirty or now() >= turn.retry_at:
+            turn.refreshing = True
             await self._refresh(turn)
+            turn.refreshing = False
             turn.retry_at = self._retry_at(turn.unit)
         elif not await turn.unit.repair():
             turn.retry_at = self._retry_at(turn.unit)
@@ -293,6 +312,7 @@ class _Maker:
     rng: random.Random = field(kw_only=True)
     environ: Mapping[str, str] = field(kw_only=True, repr=False)
     deadline_s: float = field(kw_only=True)
+    tell_application: TellApplication | None = field(kw_only=True)
 
     def output(self, section: OutputSection, source: Source) -> tuple[Output, OutputFile]:
         file = OutputFile(
@@ -338,4 +358,5 @@ class _Maker:
             mounts=self.mounts,
             rng=self.rng,
             environ=self.environ,
+            tell_application=self.tell_application,
         )

@@ -6,13 +6,13 @@ import hashlib
 import math
 import secrets
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from leasekeeper.errors import AgentError, OutputError, TemplateRenderError, ValidationFailed
 from leasekeeper.outputs.notify import Notifier
-from leasekeeper.outputs.output_file import OutputFile
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
@@ -48,6 +48,39 @@ class Rendering:
     effects: tuple[Effect, ...] = ()
 
 
+class Place(Protocol):
+    """Where the content of an output goes: `OutputFile`, or the environment of `supervise`."""
+
+    def holds(self, content: bytes) -> bool:
+        """Whether *content* is what was put there last."""
+        ...
+
+    async def put(self, content: bytes) -> bool:
+        """Put *content* in place; return whether that is news to a reader.
+
+        :raises OutputError: if it cannot be put there.
+        """
+        ...
+
+    async def apply(self, effects: Sequence[Effect]) -> None:
+        """Do what the template wants done besides its text, in order.
+
+        :raises OutputError: if the file system refuses or hangs.
+        """
+        ...
+
+    async def repair(self) -> None:
+        """Put the last content back if it is not as it was left.
+
+        :raises OutputError: if the file system refuses or hangs.
+        """
+        ...
+
+    async def remove(self) -> None:
+        """Take the content away; a failure is logged."""
+        ...
+
+
 class Output:
     """One file of the application, made from one source, and what is known of it.
 
@@ -60,7 +93,7 @@ class Output:
         self,
         label: str,
         source: Source,
-        file: OutputFile,
+        file: Place,
         *,
         environ: Mapping[str, str],
         notifier: Notifier | None = None,

@@ -1,4 +1,4 @@
-"""The three ways to tell an application that its file is new. Each is one try, to be retried."""
+"""The four ways to tell an application that its file is new. Each is one try, to be retried."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ _HIGHEST_PID = 1 << 22  # PID_MAX_LIMIT of 64-bit Linux
 _PID_HINT = "with one container each, `pidMode: task` lets this one see the other's processes"
 
 
+TellApplication = Callable[[str], bool]
+"""Sends a signal to the application that `exec` runs, or has it started again (``restart``).
+False when it does not run. Raises `NotifyError`."""
+
+
 def plain_session() -> aiohttp.ClientSession:
     """Open a session for one request: no proxy, no cookies, no `.netrc`, nothing kept open."""
     import aiohttp
@@ -46,6 +51,7 @@ def notifier_for(
     rng: random.Random,
     environ: Mapping[str, str],
     session: Callable[[], aiohttp.ClientSession] = plain_session,
+    tell_application: TellApplication | None = None,
 ) -> Notifier | None:
     """Return what *section* asks for, or None. *session* must keep away from proxies."""
     notify = section.notify
@@ -57,6 +63,9 @@ def notifier_for(
     elif notify.signal is not None:
         mount = mounts.of(notify.signal.pid_file)
         tell = BySignal(notify.signal, workers, mount)
+    elif notify.exec is not None:
+        assert tell_application is not None
+        tell = ByExec(notify.exec, tell_application)
     else:
         assert notify.command is not None
         tell = ByCommand(
@@ -186,3 +195,15 @@ class ByCommand:
             message = f"the program {program!r} {describe_exit(status)}"
             raise NotifyError(message, hint="run it by hand to see why; its output is not kept")
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class ByExec:
+    """Tell the application that is our own child; before its start there is nobody to tell."""
+
+    how: str
+    tell: TellApplication
+
+    async def __call__(self) -> bool:
+        """Tell it once."""
+        return self.tell(self.how)

@@ -65,6 +65,21 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -
     return True
 
 
+async def first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of *works* is done, and cancel the others. What fails propagates."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(work, name="one of several") for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in ended:
+        task.result()
+
+
 class Nursery:
     """Owns short tasks that outlive the call that starts them; `close` ends them all.
 

@@ -155,6 +155,35 @@ def account(value: object) -> str | int:
     raise ValueError(msg)
 
 
+def variable_name(value: str) -> str:
+    """Return the name of an environment variable."""
+    if not value or "=" in value or " " in value or not text_is_plain(value):
+        msg = 'needs the name of a variable, such as "DB_PASSWORD", without blanks and "="'
+        raise ValueError(msg)
+    return value
+
+
+def command(value: list[str]) -> list[str]:
+    """Return a program and its arguments."""
+    if value and not value[0].strip():
+        msg = "needs a program as its first item"
+        raise ValueError(msg)
+    if any("\0" in word for word in value):
+        msg = "cannot hold NUL bytes"
+        raise ValueError(msg)
+    return value
+
+
+def signal_name(value: str) -> str:
+    """Return the name of a signal that can be sent to a program."""
+    import signal
+
+    if value not in signal.Signals.__members__:
+        msg = 'needs the name of a signal, such as "SIGTERM"'
+        raise ValueError(msg)
+    return value
+
+
 class Clash(NamedTuple):
     """An item of *section* cannot live with an earlier one, or one of outputs, because of *key*."""
 

@@ -17,7 +17,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from leasekeeper.settings import auth, environment, fields, groups, model, notify, process, sinks
+from leasekeeper.settings import (
+    auth,
+    environment,
+    execution,
+    fields,
+    groups,
+    model,
+    notify,
+    process,
+    sinks,
+)
 from leasekeeper.settings.durations import PATTERN, format_duration
 
 BEGIN = "<!-- tables: made by `python -m leasekeeper.settings.documentation` -->\n"
@@ -28,7 +38,7 @@ _HEAD = "| Key | Type | Default | Environment | Meaning |\n|---|---|---|---|---|
 _TYPES = {"string": "text", "boolean": "`true` or `false`", "integer": "number"}
 _TABLE_KEY = "<path>"
 # Where the classes of the model are written.
-_MODEL = (fields, auth, notify, groups, process, sinks, model)
+_MODEL = (fields, auth, notify, groups, process, sinks, execution, model)
 
 
 def json_schema() -> _Schema:

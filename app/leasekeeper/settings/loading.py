@@ -73,7 +73,7 @@ def load_settings(
     if draft.root is contract.ORIGIN:
         contract.note_missing(draft, problems)
     elif draft.root is _ENVIRONMENT and draft.values.keys().isdisjoint(
-        ("auth", "outputs", "sinks")
+        ("auth", "outputs", "sinks", "exec")
     ):
         problems.add(_COMMAND_LINE, _NOTHING)
         problems.fail()
@@ -187,9 +187,11 @@ def _validated(draft: Draft, problems: Problems) -> Settings | None:
     for index, text in groups.clashes(links, paths, list(_sink_paths(draft))):
         path = ("groups", index, "link")
         problems.add(draft.origin(path), text, path)
-    if not draft.get(("outputs",)) and not draft.get(("sinks",)):
+    if not any(draft.get((section,)) for section in ("outputs", "sinks", "exec")):
         path = ("outputs",)
         problems.add(draft.origin(path), "is needed: at least one, or else one of sinks", path)
+    for path in _told_to_nobody(draft):
+        problems.add(draft.origin(path), "needs a section exec, whose program it tells", path)
     for _ in range(_MOST_PASSES):
         try:
             return Settings.model_validate(draft.values, by_alias=True, by_name=False)
@@ -202,6 +204,16 @@ def _validated(draft: Draft, problems: Problems) -> Settings | None:
 def _destinations(draft: Draft) -> Iterator[tuple[object, object]]:
     for output in _items(draft, "outputs"):
         yield output.get("destination"), output.get("name")
+
+
+def _told_to_nobody(draft: Draft) -> Iterator[Path]:
+    if draft.get(("exec",)):
+        return
+    for section in ("outputs", "groups"):
+        for index in range(len(list(_items(draft, section)))):
+            path: Path = (section, index, "notify", "exec")
+            if draft.get(path):
+                yield path
 
 
 def _sink_paths(draft: Draft) -> Iterator[object]:

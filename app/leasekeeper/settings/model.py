@@ -21,6 +21,8 @@ from leasekeeper.settings.auth import KubernetesAuth as KubernetesAuth
 from leasekeeper.settings.auth import LdapAuth as LdapAuth
 from leasekeeper.settings.auth import TokenFileAuth as TokenFileAuth
 from leasekeeper.settings.durations import Duration, Timeout
+from leasekeeper.settings.execution import EnvSection as EnvSection
+from leasekeeper.settings.execution import ExecSection as ExecSection
 from leasekeeper.settings.fields import (
     Account,
     Destination,
@@ -229,6 +231,8 @@ class Settings(Section):
     """Outputs that change together."""
     sinks: list[SinkSection] = Field(default_factory=list)
     """Files with the Vault token."""
+    exec: ExecSection | None = None
+    """The application, run as a child."""
     secrets: SecretsSection = SecretsSection()
     """How secrets are kept fresh."""
     probe: ProbeSection = ProbeSection()
@@ -242,8 +246,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        if not self.outputs and not self.sinks:
+        if not self.outputs and not self.sinks and self.exec is None:
             msg = "outputs or sinks: at least one item is needed"
+            raise ValueError(msg)
+        told: list[OutputSection | GroupSection] = [*self.outputs, *self.groups]
+        if self.exec is None and any(one.notify and one.notify.exec for one in told):
+            msg = "notify.exec needs a section exec, whose program it tells"
             raise ValueError(msg)
         outputs = [(output.destination, output.name) for output in self.outputs]
         for clash in checks.clashes(outputs, [sink.path for sink in self.sinks]):

@@ -45,6 +45,10 @@ class Notify(Section):
     """Send a signal."""
     command: CommandNotify | None = None
     """Run a program."""
+    exec: (
+        Literal["restart", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGWINCH"] | None
+    ) = None
+    """Tell the application that Leasekeeper runs (`exec`): by a signal, or start it again."""
     timeout: Timeout = 10.0
     """Longest time for one try."""
     retries: Annotated[int, Field(ge=0, le=100)] = 5
@@ -52,7 +56,8 @@ class Notify(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Notify:
-        if sum(way is not None for way in (self.http, self.signal, self.command)) != 1:
-            msg = "exactly one of http, signal and command is needed"
+        ways = (self.http, self.signal, self.command, self.exec)
+        if sum(way is not None for way in ways) != 1:
+            msg = "exactly one of http, signal, command and exec is needed"
             raise ValueError(msg)
         return self

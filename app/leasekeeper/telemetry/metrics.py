@@ -86,5 +86,10 @@ NOTIFICATIONS = Counter(
     "Finished notifications of the application by result (ok, failed, superseded).",
     ("output", "result"),
 )
-COUNTERS = (VAULT_REQUESTS, LOGINS, MINTS, MINTS_HELD, RENDERS, NOTIFICATIONS)
+APP_STARTS = Counter(
+    "app_starts",
+    "Starts of the application that `exec` runs, by reason (first, environment, file).",
+    ("reason",),
+)
+COUNTERS = (VAULT_REQUESTS, LOGINS, MINTS, MINTS_HELD, RENDERS, NOTIFICATIONS, APP_STARTS)
 HISTOGRAMS = (VAULT_REQUEST_SECONDS,)

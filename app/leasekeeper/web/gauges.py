@@ -54,6 +54,9 @@ class StateCollector(Collector):
         yield _value("tasks", "Tasks of the event loop.", tasks)
         up = float(report.client.reachability.up)
         yield _value("vault_up", "1 while Vault can be reached.", up)
+        if report.app is not None:
+            running = float(report.app.pid is not None)
+            yield _value("app_up", "1 while the application that `exec` runs is there.", running)
         offset = report.client.clock_offset_s
         if offset is not None:
             yield _value("clock_offset_seconds", "Vault's clock minus ours.", offset)

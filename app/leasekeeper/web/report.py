@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leasekeeper import __version__
 from leasekeeper.errors import AgentError
@@ -17,6 +17,9 @@ from leasekeeper.secrets.store import SecretStore
 from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
+
+if TYPE_CHECKING:
+    from leasekeeper.supervise.supervisor import Supervisor
 
 
 class Health(StrEnum):
@@ -52,15 +55,23 @@ class Reporter:
     outputs: OutputLoop
     expiry_grace_s: float
     sinks: TokenSinks | None = None
+    app: Supervisor | None = None
 
     @property
     def settled(self) -> bool:
-        """Whether every file has been in place once."""
-        return self.outputs.settled.released and (self.sinks is None or self.sinks.settled.released)
+        """Whether every file has been in place once, and the application been started."""
+        return (
+            self.outputs.settled.released
+            and (self.sinks is None or self.sinks.settled.released)
+            and (self.app is None or self.app.starts > 0)
+        )
 
     def output_end(self, output: Output) -> float:
         """Return the loop time at which the first credential in *output*'s file stops working."""
-        return min(map(self.secrets.end_of, output.published_snapshots), default=math.inf)
+        snapshots = output.published_snapshots
+        if self.app is not None and output is self.app.output:
+            snapshots = self.app.snapshots  # it may have been started with older values
+        return min(map(self.secrets.end_of, snapshots), default=math.inf)
 
     def outage_budget_s(self) -> float:
         """Return for how long everything on disk stays valid if Vault went away now."""
@@ -87,6 +98,8 @@ class Reporter:
                 found.append(f"output {output.label}: waiting for {names}")
         if self.sinks is not None:
             found += [f"sink {sink.path}: {error}" for sink, error in self.sinks.failures()]
+        if self.app is not None and self.app.pid is None:
+            found.append(f"application: {self.app.state.value}")
         return found
 
     def expired(self) -> list[str]:
@@ -118,6 +131,7 @@ class Reporter:
             "outage_budget_seconds": _seconds(self.outage_budget_s()),
             "vault": {"reachable": self.client.reachability.up},
             "token": self._token_json(),
+            **({} if self.app is None else {"application": self._app_json(self.app)}),
             "outputs": {output.label: self._output_json(output) for output in self.outputs.outputs},
             "secrets": {name: self._secret_json(k) for name, k in self.keepers().items()},
         }
@@ -150,6 +164,14 @@ class Reporter:
             "ttl_seconds": _seconds(lease.expires_at - now()),
             "expires": iso(lease.expires_at),
             "error": _text(self.tokens.error),
+        }
+
+    def _app_json(self, app: Supervisor) -> dict[str, Any]:
+        return {
+            "state": app.state.value,
+            "pid": app.pid,
+            "starts": app.starts,
+            "started": None if app.started_at is None else iso(app.started_at),
         }
 
     def _output_json(self, output: Output) -> dict[str, Any]:

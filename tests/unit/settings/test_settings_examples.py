@@ -21,6 +21,7 @@ def load(name: str) -> Settings:
 def test_every_example_is_tested_here() -> None:
     assert {file.name for file in EXAMPLES.glob("*.yaml")} == {
         "approle.yaml",
+        "exec.yaml",
         "full.yaml",
         "group.yaml",
         "kv-dotenv.yaml",

@@ -86,7 +86,7 @@ def test_a_problem_says_where_it_is_and_what_is_needed(
         ("template: x", "template: x\n    validate_command: []", "needs at least one item"),
         ("template: x", "template: x\n    validate_command: a", "needs a list"),
         ("template: x", "template: ''", "app.yaml:4: outputs[0].template: may not be empty"),
-        ("template: x", "template: x\n    notify: {}", "exactly one of http, signal and command"),
+        ("template: x", "template: x\n    notify: {}", "exactly one of http, signal, command and"),
         ("role: web", "rol: web", 'app.yaml:1: auth.rol: unknown key; did you mean "role"?'),
         ("role: web", "mount: aws", "app.yaml:1: auth.role: is needed"),
         ("role: web", "role: web, role_id: x", "unknown key; it belongs to method: approle"),

@@ -66,7 +66,8 @@ def _rows(stanza: Stanza) -> Iterator[str]:
         together = list(group)
         yield _row([name for name, _ in together], together[0][1])
     for name, inner in stanza.stanzas.items():
-        words = "see below" if inner.verdict is Verdict.SAME else _WORDS[inner.verdict]
+        shown = inner.verdict is Verdict.SAME and (inner.by_type or not inner.any_keys)
+        words = "see below" if shown else _WORDS[inner.verdict]
         yield f"| `{name} {{}}` | {words} | - | {_sentence(inner.about)} |\n"
 
 

@@ -15,7 +15,7 @@ from leasekeeper.settings.draft import Draft, Origin, Path
 from leasekeeper.settings.problems import Problems
 from leasekeeper.settings.vault_agent import schema, values
 from leasekeeper.settings.vault_agent.login import put_login
-from leasekeeper.settings.vault_agent.products import put_outputs, put_sinks
+from leasekeeper.settings.vault_agent.products import put_exec, put_outputs, put_sinks
 from leasekeeper.settings.vault_agent.target import AGENT_DEFAULT, Target
 from leasekeeper.settings.vault_agent.tree import Literal, Node
 
@@ -55,7 +55,13 @@ def _names() -> dict[str, str]:
         for name, key in stanza.keys.items():
             if key.to:
                 found.setdefault(key.to, f"{place}.{name}" if place else name)
-    return {**found, "auth": "auto_auth.method", "outputs": "template", "sinks": "auto_auth.sink"}
+    return {
+        **found,
+        "auth": "auto_auth.method",
+        "outputs": "template",
+        "sinks": "auto_auth.sink",
+        "exec.env": "env_template",
+    }
 
 
 _NAMES = _names()
@@ -71,12 +77,13 @@ def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
     put_login(top, target)
     put_outputs(top, target)
     put_sinks(top, target)
+    put_exec(top, target)
     _put_deadline(top, target)
     _put_listeners(top, target)
     _put_log_variables(target)
     _check_cache(top, target)
     target.settle("auth", "an auto_auth block is needed: nothing happens here without a login")
-    if target.draft.get(("sinks",)) is None:
+    if target.draft.get(("sinks",)) is None and not top.all("env_template"):
         target.settle("outputs", "a template or sink block is needed: there is nothing to write")
     return target.draft
 

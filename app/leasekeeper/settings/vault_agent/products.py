@@ -1,4 +1,4 @@
-"""What `template` and `sink` mean: the files to write."""
+"""What `template`, `sink`, `env_template` and `exec` mean: what is made of the secrets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 _DEFAULT_MODE = "0644"
 _DEFAULT_COMMAND_TIMEOUT_S = 30.0
+_KILL_TIMEOUT_S = 30.0
 # Our name, and the agent's for a number: Vault's and OpenBao's.
 _OWNERS = (("user", "owner"), ("user", "uid"), ("group", "group"), ("group", "gid"))
+_STREAMS = ("child_process_stdout", "child_process_stderr")
 _SPECIAL = (
     "uid",
     "gid",
@@ -35,7 +37,7 @@ def put_outputs(top: Written, target: Target) -> None:
     for index, template in enumerate(top.all("template")):
         target.put(("outputs", index), {}, template.origin)
         _put_output(template, ("outputs", index), target)
-    _warn_of_missing_keys(top, target)
+    _warn_of_missing_keys(top.all("template"), target)
 
 
 def _put_output(template: Written, path: Path, target: Target) -> None:
@@ -91,13 +93,13 @@ def _timeout(given: Given | None) -> tuple[float, Origin]:
     return given.value, given.origin
 
 
-def _warn_of_missing_keys(top: Written, target: Target) -> None:
-    found = [one for one in top.all("template") if not one.get("error_on_missing_key")]
+def _warn_of_missing_keys(templates: list[Written], target: Target) -> None:
+    found = [one for one in templates if not one.get("error_on_missing_key")]
     if found:
         these = "a template writes" if len(found) == 1 else f"{len(found)} templates write"
         text = (
             f"{these} `<no value>` where a key is missing, as in Vault Agent; "
-            "error_on_missing_key = true keeps the last good file instead"
+            "error_on_missing_key = true keeps the last good content instead"
         )
         target.notes.warn(found[0].origin, text)
 
@@ -124,3 +126,34 @@ def _put_sink(sink: Written, path: Path, target: Target) -> None:
     target.put_plain(config, path, but=("path", *(theirs for _, theirs in _OWNERS)))
     target.put_absolute(config, "path", path)
     _put_owner(config, path, _OWNERS, target)
+
+
+def put_exec(top: Written, target: Target) -> None:
+    """Put `exec`, with one of its variables for each `env_template`."""
+    execute, templates = top.one("exec"), top.all("env_template")
+    if execute is None or not templates:
+        if execute or templates:
+            target.notes.problems.settle(("outputs",))  # a rule has spoken
+        return
+    target.put(("exec", "kill_timeout"), _KILL_TIMEOUT_S, AGENT_DEFAULT)
+    target.put_plain(execute, but=_STREAMS)
+    for name in _STREAMS:
+        target.put_absolute(execute, name, ("exec",))
+    if not execute.get("command"):
+        target.notes.problems.settle(("exec", "command"))
+    # A rule has spoken where two have the same name.
+    for index, template in enumerate({one.label: one for one in templates}.values()):
+        _put_variable(template, ("exec", "env", index), target)
+    _warn_of_missing_keys(templates, target)
+
+
+def _put_variable(template: Written, path: Path, target: Target) -> None:
+    target.put((*path, "name"), template.label, template.origin)
+    target.put((*path, "error_on_missing_key"), False, AGENT_DEFAULT)
+    target.put_plain(template, path, but=_SPECIAL)
+    target.put_absolute(template, "source", path)
+    _put_denylist(template, path, target)
+    if not template.label:
+        target.notes.problems.settle((*path, "name"))  # a rule has spoken
+    if ("source" in template.values) == ("contents" in template.values):
+        target.notes.problems.settle(path)

@@ -196,7 +196,7 @@ def _check_exec_mode(top: Written, problems: Problems) -> None:
         if top.all(name):
             text = f"'{name}' cannot be specified with 'env_template' entries"
             problems.add(top.all(name)[0].origin, text)
-    if not execute.get("command"):
+    if "command" not in execute.values or execute.get("command") == []:
         problems.add(execute.origin, "'exec' requires a non-empty 'command' field")
     if execute.text("restart_on_secret_changes") not in ("", "always", "never"):
         origin = execute.origin_of("restart_on_secret_changes")

@@ -325,29 +325,49 @@ TEMPLATE_CONFIG = Stanza(
 
 # -- process supervisor ---------------------------------------------------------------------------
 
-_NOT_SUPERVISED = "is not supported yet: Leasekeeper does not run the application itself"
+_FOR_FILES = same(read=values.anything, about="is about files, and refused as by Vault Agent")
 ENV_TEMPLATE = Stanza(
-    verdict=Verdict.ERROR,
-    about=_NOT_SUPERVISED,
+    about="is labelled with the name of the variable, which may not hold `=` or blanks here",
     labelled=True,
     strict=True,
-    keys=TEMPLATE.keys,
-    stanzas={
-        name: replace(inner, verdict=Verdict.SAME) for name, inner in TEMPLATE.stanzas.items()
+    keys={
+        "source": same("exec.env.template_file", about="is read once at start, as in Vault Agent"),
+        "contents": same("exec.env.template"),
+        "error_on_missing_key": same(
+            "exec.env.error_on_missing_key",
+            values.flag,
+            about="is false when not given, as in Vault Agent, with a warning; natively it is true",
+        ),
+        "error_fatal": better(
+            "makes no difference: a failing template is not tried again without a change, and the"
+            " application goes on with the values that it has",
+            read=values.flag,
+        ),
+        "left_delimiter": same("exec.env.left_delimiter"),
+        "right_delimiter": same("exec.env.right_delimiter"),
+        "function_denylist": same("exec.env.function_denylist", values.words),
+        "function_blacklist": same("exec.env.function_denylist", values.words),
+        **every(
+            "backup command command_timeout create_dest_dirs destination gid group perms"
+            " sandbox_path uid user wait",
+            _FOR_FILES,
+        ),
     },
+    stanzas={name: Stanza(about=_FOR_FILES.about, any_keys=True) for name in ("exec", "wait")},
 )
 EXEC = Stanza(
-    verdict=Verdict.ERROR,
-    about=_NOT_SUPERVISED,
     once='at most one "exec" block is allowed',
     strict=True,
     keys={
-        "command": same(read=values.words),
-        **every(
-            "restart_on_secret_changes restart_stop_signal child_process_stdout"
-            " child_process_stderr",
-            same(),
+        "command": same(
+            "exec.command",
+            values.program,
+            about="is a list; a single text with blanks in it is for `sh -c`",
         ),
+        "restart_on_secret_changes": same("exec.restart_on_secret_changes"),
+        "restart_stop_signal": same("exec.restart_stop_signal"),
+        "child_process_stdout": same("exec.child_process_stdout"),
+        "child_process_stderr": same("exec.child_process_stderr"),
     },
 )
 

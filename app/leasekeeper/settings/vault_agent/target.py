@@ -46,7 +46,7 @@ class Target:
             to = written.schema.keys[name].to
             if not to or name in but:
                 continue
-            path: Path = (*base, *to.split(".")[1:]) if base else tuple(to.split("."))
+            path = _below(base, to)
             if given.value is None:
                 self.notes.problems.settle(path)
             elif given.value or isinstance(given.value, bool):  # numbers of 0 mean the default
@@ -55,7 +55,7 @@ class Target:
     def put_absolute(self, written: Written, key: str, base: Path) -> None:
         """Put a path of the agent's, which may be relative to where it runs, as an absolute one."""
         value, origin = written.text(key), written.origin_of(key)
-        path: Path = (*base, *written.schema.keys[key].to.split(".")[1:])
+        path = _below(base, written.schema.keys[key].to)
         if value and not value.startswith("/"):
             try:
                 value = f"{os.getcwd().rstrip('/')}/{value}"
@@ -74,6 +74,12 @@ class Target:
             if not self.notes.problems:
                 self.notes.problems.add(self.draft.root, text)
             self.notes.problems.settle((section,))
+
+
+def _below(base: Path, to: str) -> Path:
+    """Return the path that *to* means in the item *base* of a list: *to* has no numbers."""
+    names = sum(isinstance(part, str) for part in base)
+    return (*base, *to.split(".")[names:])
 
 
 def _entered(here: Any, part: str | int, empty: Any) -> Any:

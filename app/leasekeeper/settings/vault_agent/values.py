@@ -148,6 +148,14 @@ def command(node: Node) -> list[str]:
     return found
 
 
+def program(node: Node) -> list[str]:
+    """Return a program and its arguments, written as a list; one text with blanks is for `sh`."""
+    if not isinstance(node, Sequence):
+        msg = 'needs a list of text, such as ["/app/server", "-v"]'
+        raise ValueError(msg)
+    return command(node)
+
+
 def perms(node: Node) -> str:
     """Return a file mode as octal digits, or nothing for 0, which means not given."""
     value = node.value if isinstance(node, Literal) else None

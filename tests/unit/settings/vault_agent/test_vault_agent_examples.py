@@ -19,7 +19,8 @@ from tests.unit.settings.vault_agent.agent_files import load, problems
 def test_it_loads_or_says_what_is_wrong(example: Example) -> None:
     if not example.ours:
         loaded = load(example.text)
-        assert loaded.settings.outputs or loaded.settings.sinks
+        settings = loaded.settings
+        assert settings.outputs or settings.sinks or settings.exec
         return
     found = problems(example.text)
 

@@ -71,7 +71,7 @@ def test_every_setting_that_a_key_means_exists() -> None:
     assert len(meant) > 40
     for path, to in meant:
         where: list[str | int] = list(to.split("."))
-        for name in ("outputs", "sinks", "listeners"):
+        for name in ("outputs", "sinks", "listeners", "env"):
             if name in where:
                 where.insert(where.index(name) + 1, 0)
         assert keys.find(tuple(where)) is not None, f"{path}: {to}"

@@ -118,7 +118,7 @@ def told(text: str) -> list[str]:
             "'exec' requires a non-empty 'command' field",
         ),
         (
-            'exec { command = "a" restart_on_secret_changes = "x" } env_template "A" {}',
+            'exec { command = ["a"] restart_on_secret_changes = "x" } env_template "A" {}',
             "'exec.restart_on_secret_changes' needs to be",
         ),
         (
@@ -172,8 +172,6 @@ def test_a_second_one_of_a_kind_is_refused_in_the_agents_words(text: str, words:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f'{LOGIN}{EXEC}env_template "A" {{ contents = "x" }}', "env_template: is not supported"),
-        (f'{LOGIN}{EXEC}env_template "A" {{ contents = "x" }}', "exec: is not supported"),
         (GOOD + "cache {}", "cache: is an error without `persist`"),
         (GOOD + 'listener "tcp" { tls_disable = true }', "listener: needs `role ="),
         (
@@ -203,9 +201,6 @@ def test_what_we_do_not_have_is_named(text: str, words: str) -> None:
 
 
 def test_an_unsupported_block_is_one_problem_and_not_ten() -> None:
-    text = f'{LOGIN}{EXEC}env_template "A" {{ contents = "x" }}\n'
-
-    assert len(problems(text)) == 2
     assert len(problems(GOOD + 'cache { use_auto_auth_token = true } listener "tcp" {}')) == 2
 
 
