@@ -218,8 +218,6 @@ async def test_leftovers_of_killed_writers_are_swept(tmp_path: Path) -> None:
 def test_what_is_not_certainly_our_rubbish_is_left_alone(tmp_path: Path) -> None:
     other_output = leftover(tmp_path, "b")
     other_name = leftover(tmp_path, random="0123456789ABCDEF")
-    young = leftover(tmp_path, random="1" * 16)
-    os.utime(young)
     directory = tmp_path / f".a.{'2' * 16}.tmp"
     directory.mkdir()
     link = tmp_path / f".a.{'3' * 16}.tmp"
@@ -232,6 +230,26 @@ def test_what_is_not_certainly_our_rubbish_is_left_alone(tmp_path: Path) -> None
     assert sweep([Target(path=str(tmp_path / "a"))]) == []
     assert sorted(os.listdir(tmp_path)) == everything
     assert other_name.exists()
+
+
+def test_a_leftover_of_a_moment_ago_is_swept_when_its_writer_has_had_the_time_to_lock_it(
+    tmp_path: Path,
+) -> None:
+    """Whoever is killed while writing, and started again at once, keeps no secret lying about."""
+    dead = leftover(tmp_path)
+    os.utime(dead)
+
+    assert sweep([Target(path=str(tmp_path / "a"))], moment_s=0.05) == [str(dead)]
+
+
+def test_a_leftover_from_the_future_delays_a_sweep_by_no_more_than_a_moment(
+    tmp_path: Path,
+) -> None:
+    """The volume's clock is not ours."""
+    dead = leftover(tmp_path)
+    os.utime(dead, (2**32, 2**32))
+
+    assert sweep([Target(path=str(tmp_path / "a"))], moment_s=0.05) == [str(dead)]
 
 
 def test_a_living_writers_file_is_not_swept_however_old(tmp_path: Path) -> None:

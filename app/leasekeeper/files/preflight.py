@@ -32,7 +32,7 @@ DEADLINE_S = 20.0
 """A volume that is slower is not usable; well below the default start-up deadline."""
 
 MOMENT_S = 0.5
-"""A temporary file that is younger may not be locked by its writer yet, so it is not swept."""
+"""A temporary file that is younger may not be locked by its writer yet, so it is given so long."""
 _VOLUME_MISSING = frozenset({errno.ENOENT, errno.EROFS, errno.EACCES})
 
 
@@ -183,11 +183,13 @@ def _is_dead(name: str, fd: int, target: Target, moment_s: float) -> bool:
         return False
     try:
         status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < moment_s:
+        if not stat.S_ISREG(status.st_mode) or not _is_ours(status, fd, target):
             return False
+        # Waited for, not left for the next start: who is restarted at once would keep the last one.
+        time.sleep(min(max(status.st_mtime + moment_s - time.time(), 0.0), moment_s))
         # Shared, because the descriptor is for reading and NFS insists; the writer's is exclusive.
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return _is_ours(status, fd, target)
+        return True
     except (OSError, PublishError):
         return False
     finally:
