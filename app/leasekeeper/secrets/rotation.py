@@ -9,7 +9,7 @@ EARLY_S = 0.6
 # Vault's rotation queue is looked at every 5 s, so a rotation may be late by that and a little.
 LATE_S = 10.0
 # After the boundary: ask this often for as long as the rotation may be late, then more slowly.
-POLL_S, SLOW_POLL_S = 0.15, 2.0
+POLL_S, SLOW_POLL_S = 0.1, 2.0
 
 
 class RotationWatch:

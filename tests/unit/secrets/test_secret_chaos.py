@@ -43,8 +43,8 @@ STATUSES = (None, 400, 403, 404, 412, 429, 500, 502, 503)
 POLICY = "1 error occurred:\n\t* permission denied\n\n"
 # The longest pause between two tries of what there is nothing valid of: a login, a secret.
 RETRY_S = 15.0
-# A static role is polled every 0.15 s around its rotation; everything else together needs less.
-MOST_IN_TEN_SECONDS = 90 + 20 * len(EVERYTHING)
+# A static role is polled every 0.1 s around its rotation; everything else together needs less.
+MOST_IN_TEN_SECONDS = 130 + 20 * len(EVERYTHING)
 
 
 class ChaosVault(FakeVault):
