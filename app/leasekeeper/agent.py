@@ -227,7 +227,6 @@ class Agent:
         self._settings = settings
         self._dialect = dialect
         self._reporter: Reporter | None = None
-        self._client: VaultClient | None = None
         self._listeners: Listeners | None = None
         self._environ = dict(os.environ if environ is None else environ)
         self._app: Supervisor | None = None
@@ -258,7 +257,7 @@ class Agent:
         )
         _warn_if_exposed(settings)
         parts = self._build(sources, environment)
-        self._reporter, self._client = parts.reporter, parts.client
+        self._reporter = parts.reporter
         web = None
         if settings.web.listen or settings.web.listeners:
             from leasekeeper.web.listeners import Listeners
@@ -281,9 +280,7 @@ class Agent:
         self.stop.set()
 
     async def reload(self) -> None:
-        """Read files again that may change while we run: certificates of both sides."""
-        if self._client is not None:
-            self._client.renew_connections()
+        """Read files again that may change while we run: the web server's certificates."""
         if self._listeners is not None:
             await self._listeners.reload()
 

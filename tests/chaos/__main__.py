@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="of everything random; it is printed")
     add("--minutes", type=_positive, default=3.0, help="how long the random faults last")
     add("--quick", type=_positive, default=1.0, metavar="FACTOR", help="multiply all times")
-    add("--at-once", type=int, default=4, help="scenarios beside each other")
+    add("--at-once", type=int, default=8, help="scenarios beside each other")
     add("--json", type=Path, metavar="FILE", help="write the results")
     add("--logs", type=Path, metavar="DIRECTORY", help="keep the programs' logs")
     return parser

@@ -13,7 +13,7 @@ from tests.chaos.witness import Audit
 
 POLICY = """
 path "{mount}/creds/{lane}"        {{ capabilities = ["read"] }}
-path "{mount}/static-creds/{lane}" {{ capabilities = ["read"] }}
+path "{mount}/static-creds/{lane}s" {{ capabilities = ["read"] }}
 path "secret/data/{lane}/*"        {{ capabilities = ["read"] }}
 path "pki/issue/product"           {{ capabilities = ["update"] }}
 """
@@ -98,7 +98,7 @@ class Lane:
         await query(f"CREATE ROLE {user} LOGIN PASSWORD '{secrets.token_urlsafe(24)}'")
         await query(f"GRANT {user} TO vaultadmin WITH ADMIN OPTION")
         await self.world.admin.write(
-            f"{self._mount}/static-roles/{self.name}",
+            f"{self._mount}/static-roles/{self.name}s",
             db_name=ROLE,
             username=user,
             rotation_period=whole(self.rules.static_rotation_s * self.factor),
@@ -116,7 +116,7 @@ class Lane:
 
     def application_template(self, *, static: bool = False) -> str:
         """Return a template with what `tests.chaos.application` wants."""
-        path = f"{self._mount}/static-creds/{self.name}" if static else self.creds_path
+        path = f"{self._mount}/static-creds/{self.name}s" if static else self.creds_path
         where = f"host=127.0.0.1 port={self.world.postgres.port} dbname={DATABASE}"
         return (
             f'{{{{ with secret "{path}" }}}}{{"user": "{{{{ .Data.username }}}}", '

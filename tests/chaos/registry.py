@@ -38,6 +38,8 @@ class Scenario:
     play: Play
     rules: Rules
     subjects: tuple[Subject, ...] = BOTH
+    heavy: bool = False
+    """It keeps a processor busy, so it is played beside no other of its kind."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -51,6 +53,7 @@ def scenario(
     lasts_s: float,
     rules: Rules | None = None,
     subjects: tuple[Subject, ...] = BOTH,
+    heavy: bool = False,
 ) -> Callable[[Play], Play]:
     """Put the decorated function on the list; *event* and *goal* are the table's words."""
 
@@ -64,6 +67,7 @@ def scenario(
             play=play,
             rules=rules or Rules(),
             subjects=subjects,
+            heavy=heavy,
         )
         return play
 

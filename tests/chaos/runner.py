@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -28,7 +29,7 @@ class Options:
     seed: int
     factor: float = 1.0
     minutes: float = 3.0
-    at_once: int = 4
+    at_once: int = 8
     keep: Path | None = None
     """Where logs are kept; None is nowhere."""
 
@@ -58,6 +59,9 @@ class Runner:
         self._say = say
         self._users = DatabaseUsers(world.postgres)
         self._free = asyncio.Semaphore(options.at_once)
+        self._heavy = asyncio.Semaphore(1)
+        # PostgreSQL does not take two changes of its roles at once.
+        self._opening = asyncio.Lock()
 
     async def run(self, scenarios: Sequence[Scenario], subjects: Sequence[Subject]) -> list[Result]:
         """Play each scenario for each subject; what lasts longest begins."""
@@ -82,7 +86,7 @@ class Runner:
         return scenario.lasts_s * self._options.factor or self._options.minutes * 60
 
     async def _in_turn(self, number: int, scenario: Scenario, subject: Subject) -> Result:
-        async with self._free:
+        async with self._heavy if scenario.heavy else self._free:
             title = f"{scenario.name} / {subject}"
             self._say(f"{title}: begins, about {self._lasts_s(scenario):.0f} s")
             began = time.monotonic()
@@ -116,16 +120,20 @@ class Runner:
             note=lambda text: self._say(f"{scenario.name} / {subject}: {text}"),
         )
         try:
-            async with asyncio.timeout(self._lasts_s(scenario) + GRACE_S):
-                await lane.open()
+            async with (
+                asyncio.timeout(self._lasts_s(scenario) + GRACE_S),
+                AsyncExitStack() as stack,
+            ):
+                async with self._opening:
+                    await lane.open()
+                stack.push_async_callback(lane.close)
+                stack.push_async_callback(stage.close)
                 return await scenario.play(stage)
         except TimeoutError:
             return Finding(said="did not come to an end in time", good=False)
         except Exception as error:  # noqa: BLE001 - one scenario must not take the others along
             return Finding(said=f"the scenario failed: {error!r}", good=False)
         finally:
-            await stage.close()
-            await lane.close()
             self._keep(stage, f"{scenario.name}.{subject}")
 
     def _keep(self, stage: Stage, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class Stage:
         async with asyncio.timeout(START_DEADLINE_S):
             await self.until(lambda: self._is_there(plan))
         if application:
-            await self._start_application()
+            await self.start_application()
 
     def _is_there(self, plan: Plan) -> bool:
         child = self.program.child
@@ -86,7 +87,11 @@ class Stage:
             raise RuntimeError(f"{self.subject} ended: {child.last_lines(3)}")
         return all(path.exists() for path in plan.files)
 
-    async def _start_application(self) -> None:
+    async def start_application(self) -> None:
+        """Start the application and wait for its first login.
+
+        :raises TimeoutError: if it has none within 30 s.
+        """
         log = self.directory / "application.log"
         log.touch()
         self.application = Application(log)
@@ -128,21 +133,19 @@ class Stage:
         )
         return None if found is None else found.at - since
 
-    async def settled(self, within_s: float) -> bool:
-        """Wait until Leasekeeper says that it is healthy; others are given the whole time."""
+    async def settled(self, pause_s: float) -> bool:
+        """Wait for Leasekeeper to be healthy, 30 s at most; others are given *pause_s*."""
         if not self.ours:
-            await asyncio.sleep(within_s)
+            await asyncio.sleep(pause_s)
             return True
         url = f"http://127.0.0.1:{self.program.port}/health"
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + START_DEADLINE_S
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < deadline:
-                try:
+                with contextlib.suppress(aiohttp.ClientError):
                     async with session.get(url) as answer:
                         if (await answer.json())["state"] == "healthy":
                             return True
-                except aiohttp.ClientError:
-                    pass
                 await asyncio.sleep(POLL_S)
         return False
 

@@ -166,7 +166,7 @@ class Storm:
     async def judge(self) -> Finding:
         """Say what was found."""
         stage, lane = self.stage, self.stage.lane
-        healthy = await stage.settled(RECOVERY_S)
+        healthy = await stage.settled(0)
         minutes = (time.monotonic() - self.began) / 60
         mints, logins = lane.mints(), lane.audit.logins()
         requests = lane.gateway.count() / minutes
@@ -207,8 +207,7 @@ class Storm:
 
     def _fault_of(self, gap: Span) -> str:
         """Return what is wrong about a time without a login; an empty string if nothing is."""
-        user = self.stage.users.of(self.stage.lane.name).get(gap.users[0])
-        if user is not None and min(user.last_seen, user.valid_until) > gap.begin + 1:
+        if self.stage.users.works(gap.users[0], gap.begin):
             return f"{gap.users[0]} was refused though it was there and valid"
         unexcused_s = self._outside(gap.begin, gap.end)
         return f"{unexcused_s:.2f} s of it unexcused" if unexcused_s > TOLERANCE_S else ""

@@ -13,6 +13,8 @@ from leasekeeper.devstack.openbao import OpenBao
 from leasekeeper.devstack.postgres import Postgres
 
 ROLES_PERIOD_S = 0.25
+# Long enough after a moment for it not to be a matter of when somebody looked.
+SURELY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -48,6 +50,11 @@ class DatabaseUsers:
         for name, until in rows:
             user = self.seen.setdefault(name, User(at, at, 0.0))
             user.last_seen, user.valid_until = at, until + shift
+
+    def works(self, name: str, at: float) -> bool:
+        """Whether PostgreSQL had that user at *at* and for a while after, not yet ended."""
+        user = self.seen.get(name)
+        return user is not None and min(user.last_seen, user.valid_until) > at + SURELY_S
 
     def of(self, lane: str) -> dict[str, User]:
         """Return the users of one lane."""

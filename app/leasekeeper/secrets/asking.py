@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from time import time
 
@@ -11,25 +10,20 @@ from leasekeeper.secrets.mounts import Mounts, api_path
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.vault.client import Mount, VaultClient
 from leasekeeper.vault.response import VaultResponse
-from leasekeeper.vault.transport import Manner
 
 
 async def ask(
-    client: VaultClient,
-    mounts: Mounts,
-    request: SecretRequest,
-    mount: Mount | None,
-    manner: Manner,
+    client: VaultClient, mounts: Mounts, request: SecretRequest, mount: Mount | None
 ) -> tuple[VaultResponse, int]:
     """Return the answer of *mount*, and the number of the token that asked.
 
     :raises VaultError: if there is none.
     """
     try:
-        return await _ask_at(mount, client, request, manner)
+        return await _ask_at(mount, client, request)
     except SecretNotFound:
         if (mount_now := await mounts.again(request.path)) != mount:
-            return await _ask_at(mount_now, client, request, manner)
+            return await _ask_at(mount_now, client, request)
         if request.operation is not Operation.LIST:
             raise
     return VaultResponse(data={"keys": []}), client.token_serial
@@ -42,25 +36,21 @@ def may_mint(mount: Mount | None, request: SecretRequest) -> bool:
 
 
 async def _ask_at(
-    mount: Mount | None, client: VaultClient, request: SecretRequest, manner: Manner
+    mount: Mount | None, client: VaultClient, request: SecretRequest
 ) -> tuple[VaultResponse, int]:
     path = api_path(mount, request.operation, request.path)
-    # What may mint is never sent twice: the answer may be lost, and the lease made.
-    manner = replace(manner, repeatable=not may_mint(mount, request))
     # Nothing is awaited between this line and the request's headers.
     serial = client.token_serial
     match request.operation:
         case Operation.READ:
-            response = await client.read(path, manner)
+            response = await client.read(path)
             if mount is not None and mount.is_kv2:
                 check_deletion(response, path)
             return response, serial
         case Operation.WRITE:
             arguments = dict(request.arguments)
             kv2 = mount is not None and mount.is_kv2
-            body = {"data": arguments} if kv2 else arguments
-            # A write changes Vault, whatever is mounted there.
-            return await client.write(path, body, replace(manner, repeatable=False)), serial
+            return await client.write(path, {"data": arguments} if kv2 else arguments), serial
     return await client.list(path), serial
 
 

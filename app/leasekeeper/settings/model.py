@@ -27,7 +27,7 @@ from leasekeeper.settings.fields import (
     Account,
     Destination,
     FilePath,
-    ModeOrKeep,
+    Mode,
     Namespace,
     Section,
     Text,
@@ -66,41 +66,12 @@ class VaultSection(Section):
     timeout: Timeout = 30.0
     """Longest time for one request, connection included."""
     max_connections: Annotated[int, Field(ge=1, le=100)] = 8
-    """How many requests run at the same time, and so how many connections are kept open. One that
-    has had no answer for 2 s is not counted: what hangs holds nothing else up."""
-    rate_limit: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] = 0.0
-    """Most requests per second, over time; `0` is no limit. Requests for tokens and for what is
-    about to end go first, probes last."""
-    rate_burst: Annotated[int, Field(ge=0, le=100_000)] = 0
-    """How many requests may be sent at once before `rate_limit` applies; `0` is as many as
-    `rate_limit` allows in a second."""
+    """Connections kept open to Vault; also how many requests run at the same time."""
 
     @model_validator(mode="after")
     def _check(self) -> VaultSection:
         if (self.client_cert_file is None) != (self.client_key_file is None):
             msg = "client_cert_file and client_key_file only work together"
-            raise ValueError(msg)
-        return self
-
-
-class WaitSection(Section):
-    """How long changes are collected, so that several become one file and one notification."""
-
-    min: Timeout
-    """Time without another change after which the file is made."""
-    max: Timeout | None = None
-    """Time after the first change at which it is made in any case. Default: four times `min`. A
-    credential that ended meanwhile would still be on disk: keep it below `secrets.overlap`."""
-
-    @property
-    def longest_s(self) -> float:
-        """The longest wait, in seconds."""
-        return 4 * self.min if self.max is None else self.max
-
-    @model_validator(mode="after")
-    def _check(self) -> WaitSection:
-        if self.min > self.longest_s:
-            msg = "min cannot be longer than max"
             raise ValueError(msg)
         return self
 
@@ -120,20 +91,14 @@ class OutputSection(Section):
     """How `secret` is written."""
     name: Text | None = None
     """Name in logs, health and metrics. Default: the destination."""
-    mode: ModeOrKeep = 0o640
-    """File mode, an octal string in quotes. It is restored when somebody changes it. `keep` is the
-    mode of the file that is there, or 0644 for a new one."""
+    mode: Mode = 0o640
+    """File mode, an octal string in quotes. It is restored when somebody changes it."""
     user: Account | None = None
     """Owner, name or number. Needs the privilege to change owners."""
     group: Account | None = None
     """Group, name or number."""
     create_dest_dirs: bool = True
     """Create missing parent directories with mode 0755."""
-    backup: bool = False
-    """Keep the file before as `<destination>.bak`, with its mode and owner. Not for files of a
-    group, whose folders are kept instead. Without it no old credential stays on disk."""
-    wait: WaitSection | None = None
-    """Let changes come to rest before they are published, once every output has been."""
     validate_as: Annotated[
         Literal["json", "yaml", "dotenv", "toml"] | None, Field(alias="validate")
     ] = None

@@ -47,12 +47,8 @@ async def _recoveries(stage: Stage, outage: Outage) -> Finding:
 
 
 def _refused_early(stage: Stage) -> int:
-    """Count the gaps that began while PostgreSQL still took the user."""
-    known = stage.users.of(stage.lane.name)
-    return sum(
-        gap.users[0] in known and gap.begin < known[gap.users[0]].valid_until - 1
-        for gap in stage.application.gaps()
-    )
+    """Count the times without a login that began while PostgreSQL still had the user."""
+    return sum(stage.users.works(gap.users[0], gap.begin) for gap in stage.application.gaps())
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tests.chaos.lane import Rules
 from tests.chaos.registry import Finding, scenario
@@ -11,7 +12,8 @@ from tests.chaos.storm import PROBE_INTERVAL_S, Storm
 from tests.chaos.subjects import Plan, Subject
 
 KILLS = 200
-LONGEST_LIFE_S = 1.5
+# So long, in starts, a life lasts at most: half of them end before anything is published.
+LONGEST_LIFE = 2.0
 # A credential whose answer was under way when the program was killed is known to nobody.
 LOST_AT_MOST = 0.1
 SECONDS_TO_START = 5.0
@@ -19,19 +21,24 @@ SECONDS_TO_START = 5.0
 
 @scenario(
     "killed-at-random",
-    event=f"SIGKILL {KILLS} times, 0 to {LONGEST_LIFE_S} s after each start",
+    event=f"SIGKILL {KILLS} times, at random moments of the start and just after",
     goal=f"leases do not pile up (at most {LOST_AT_MOST:.0%} of the kills), "
     "the file always whole, no failed login, no temporary file left",
-    lasts_s=260,
+    lasts_s=200,
+    heavy=True,
 )
 async def killed_at_random(stage: Stage) -> Finding:
     """A crash loop: what it costs Vault, and whether a reader notices."""
     kills = max(round(stage.s(KILLS)), 5)
-    await stage.start(Plan(files={stage.conf: stage.lane.application_template()}, state=True))
+    began = time.monotonic()
+    plan = Plan(files={stage.conf: stage.lane.application_template()}, state=True)
+    await stage.start(plan, application=False)
+    start_s = time.monotonic() - began
+    await stage.start_application()
     for _ in range(kills):
         await stage.program.kill()
         await stage.program.start()
-        await asyncio.sleep(stage.rng.uniform(0, LONGEST_LIFE_S))
+        await asyncio.sleep(stage.rng.uniform(0, LONGEST_LIFE * start_s))
     await stage.settled(SECONDS_TO_START)
     leases = len(await stage.lane.leases())
     bad = {how: stage.application.count(how) for how in ("refused", "torn", "absent")}
@@ -41,7 +48,14 @@ async def killed_at_random(stage: Stage) -> Finding:
         f"{left or 'no'} file{'s' * (left != 1)} left behind, "
         f"{sum(bad.values()) or 'no'} bad read or login",
         good=leases <= 1 + LOST_AT_MOST * kills and not any(bad.values()) and not left,
-        figures={"kills": kills, "leases": leases, "left": left, **bad},
+        figures={
+            "kills": kills,
+            "leases": leases,
+            "left": left,
+            **bad,
+            "start_s": round(start_s, 2),
+            "mints": stage.lane.mints(),
+        },
     )
 
 

@@ -22,6 +22,7 @@ KILL_DEADLINE_S = 10.0
     event="SIGKILL in the middle of a write, 30 times",
     goal="no temporary file left once restarted, the file always whole",
     lasts_s=90,
+    heavy=True,
 )
 async def killed_while_writing(stage: Stage) -> Finding:
     """The program is killed the moment a new name appears beside the destination."""
