@@ -26,6 +26,7 @@ from leasekeeper.errors import (
     StartupDeadlineExceeded,
     VaultError,
 )
+from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.pid_file import pid_file
 from leasekeeper.files.preflight import Section, preflight, sweep_leftovers
@@ -46,8 +47,10 @@ from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
 
 if TYPE_CHECKING:
+    from leasekeeper.membership import Membership
     from leasekeeper.supervise.supervisor import Supervisor
     from leasekeeper.web.listeners import Listeners
+    from leasekeeper.web.report import View
 
 _POLL_S = 0.25
 # For connections, after everything else; what takes longer is left to the operating system.
@@ -80,6 +83,7 @@ def _remove_empty(directories: Iterable[Path]) -> None:
             path.rmdir()
 
 
+Sources = list[tuple[OutputSection, Source]]
 Dialect = Literal["native", "vault_agent"]
 """What a template does about a secret that is not there yet: wait for it (native), or go on with
 nil in a first pass, as Vault Agent does, and fail where that fails."""
@@ -256,24 +260,54 @@ class Agent:
             outputs=[output.label for output in settings.outputs],
         )
         _warn_if_exposed(settings)
-        parts = self._build(sources, environment)
-        self._reporter = parts.reporter
-        web = None
-        if settings.web.listen or settings.web.listeners:
-            from leasekeeper.web.listeners import Listeners
+        if settings.shared.directory is None:
+            await self._work(sources, environment)
+        else:
+            await self._share(sources)
 
-            web = self._listeners = Listeners(settings.web, parts.reporter, self._quit)
+    async def _share(self, sources: Sources) -> None:
+        """Work only while we lead the tasks that share our volume."""
+        from leasekeeper.membership import Membership, for_many_readers
+
+        self._settings = for_many_readers(self._settings)
+        async with Membership(self._settings, self.stop, Random()) as member:  # noqa: S311
+            web = self._web(member.view)
+            try:
+                if web is not None:
+                    await self._start(web)
+                while await member.wait_to_lead():
+                    if await member.led(lambda: self._work(sources, None, member)):
+                        return
+            finally:
+                if web is not None:
+                    await web.close()
+
+    async def _work(
+        self, sources: Sources, environment: Source | None, member: Membership | None = None
+    ) -> None:
+        parts = self._build(sources, environment, member.fence if member else no_fence)
+        self._reporter = parts.reporter
+        web = self._web(parts.reporter) if member is None else None
         try:
             if web is not None:
                 await self._start(web)
-            with pid_file(settings.lifecycle.pid_file):
-                await self._serve(parts)
+            with pid_file(self._settings.lifecycle.pid_file):
+                await self._serve(parts, member)
         finally:
             try:
                 await self._shut_down(parts)
             finally:
                 if web is not None:
                     await web.close()
+
+    def _web(self, view: View) -> Listeners | None:
+        settings = self._settings.web
+        if not settings.listen and not settings.listeners:
+            return None
+        from leasekeeper.web.listeners import Listeners
+
+        self._listeners = Listeners(settings, view, self._quit)
+        return self._listeners
 
     def _quit(self) -> None:
         log.info("agent.stopping", because="POST /agent/v1/quit")
@@ -311,9 +345,7 @@ class Agent:
             raise problems[0] if len(problems) == 1 else _all_of(problems)
         await sweep_leftovers(files)
 
-    def _build(
-        self, sources: list[tuple[OutputSection, Source]], environment: Source | None
-    ) -> Parts:
+    def _build(self, sources: Sources, environment: Source | None, fence: Fence) -> Parts:
         settings = self._settings
         # The metadata address holds the container's id: the same task draws the same jitter, and
         # every task of a fleet another one. Elsewhere the operating system's randomness does it.
@@ -343,6 +375,7 @@ class Agent:
             workers=workers,
             in_memory=None if app is None else app.output,
             tell_application=None if app is None else app.tell,
+            fence=fence,
         )
         sinks = TokenSinks(
             settings.sinks,
@@ -386,15 +419,17 @@ class Agent:
             workers=workers,
         )
 
-    async def _serve(self, parts: Parts) -> None:
+    async def _serve(self, parts: Parts, member: Membership | None) -> None:
         roots: dict[str, RootTask] = {
             "outputs": parts.outputs.run,
             "secrets": parts.secrets.run,
             "sinks": parts.sinks.run,
             "token": parts.tokens.run,
             "vault watch": parts.client.reachability.watch,
-            "start-up": lambda: self._start_up(parts),
+            "start-up": lambda: self._start_up(parts, member),
         }
+        if member is not None:
+            roots["leadership"] = lambda: member.keep_leading(parts.reporter)
         stop = self.stop
         if (app := self._app) is not None:
             roots["application"] = lambda: app.run(
@@ -417,8 +452,11 @@ class Agent:
 
     # -- start ----------------------------------------------------------------------------------
 
-    async def _start_up(self, parts: Parts) -> NoReturn:
-        """Wait for the first complete publish, and give up on one that cannot come."""
+    async def _start_up(self, parts: Parts, member: Membership | None = None) -> NoReturn:
+        """Wait for the first complete publish, and give up on one that cannot come.
+
+        That it cannot come is no reason to end while what another leader has left is still good.
+        """
         began = said = now()
         blocked_since = failing_since = math.inf
         deadline_s = self._settings.lifecycle.startup_deadline
@@ -432,17 +470,20 @@ class Agent:
             waited = now() - began
             error = _blocking(parts, final=True)
             blocked_since = math.inf if error is None else min(blocked_since, now())
-            if error is not None and now() - blocked_since >= grace_s:
+            patient = member is not None and member.inherited
+            if error is not None and now() - blocked_since >= grace_s and not patient:
                 raise error
             failure = _blocking(parts, final=False) if parts.tokens.lease is not None else None
             failing_since = math.inf if failure is None else min(failing_since, now())
-            if failure is not None and now() - failing_since >= retry_grace_s:
+            if failure is not None and now() - failing_since >= retry_grace_s and not patient:
                 raise failure
-            if deadline_s and waited >= deadline_s:
+            if deadline_s and waited >= deadline_s and not patient:
                 raise _blocking(parts, final=False) or _too_late(parts, deadline_s)
             if now() - said >= _SAY_EVERY_S:
                 said = now()
                 log.warning("agent.still_starting", reasons=parts.reporter.reasons())
+        if member is not None:
+            member.show(parts.reporter)
         log.info("agent.ready", after_s=round(now() - began, 2))
         if self._settings.lifecycle.exit_after_auth:
             self.stop.set()

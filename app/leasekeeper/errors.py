@@ -26,6 +26,7 @@
     │  ├─ ValidationFailed            the new content is not what `validate` asks for
     │  └─ NotifyError                 the application could not be told              retryable
     ├─ ApplicationError               the application cannot be started (`exec`)     exit 7
+    ├─ LeadershipLost                 another task leads; ends nothing but our own leading
     └─ StartupDeadlineExceeded        nothing else explains why we are not ready     exit 6
 
 Errors of other libraries are translated where they appear, with the cause chained, and
@@ -250,6 +251,10 @@ class ApplicationError(AgentError):
     """The application that `exec` names cannot be started."""
 
     exit_code = EXIT_APPLICATION
+
+
+class LeadershipLost(AgentError):
+    """Another task leads on the shared volume now; ours stands by again."""
 
 
 class StartupDeadlineExceeded(AgentError):

@@ -20,6 +20,9 @@ _NAME_TRIES = 3  # 64 random bits never collide; somebody who plants names can b
 # What file systems without a way to make a directory durable answer.
 _NOT_DURABLE = frozenset({errno.EINVAL, errno.ENOTSUP})
 
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems without locks answer."""
+
 
 def open_directory(target: Target) -> int:
     """Open the directory of *target*, made first if it is missing and may be."""

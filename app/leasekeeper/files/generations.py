@@ -30,8 +30,6 @@ _UNFINISHED = ".tmp"
 _GENERATION = re.compile(r"[0-9a-f]{16}")
 _UNFINISHED_GENERATION = re.compile(r"[0-9a-f]{16}\.tmp")
 _LOCK = ".lock"
-# What file systems without locks answer.
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_FD = -1
 
 
@@ -252,7 +250,7 @@ def _locked(path: str) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(fd)
-        if error.errno in _NO_LOCKS:
+        if error.errno in directory.NO_LOCKS:
             return _NO_FD
         raise
     return fd

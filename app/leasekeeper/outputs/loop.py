@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
+from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.mounts import Mounts
 from leasekeeper.files.target import Target
@@ -131,6 +132,7 @@ class OutputLoop:
         environ: Mapping[str, str],
         groups: Sequence[GroupSection] = (),
         workers: FileWorkers | None = None,
+        fence: Fence = no_fence,
         on_published: OnPublished = lambda _output, _snapshots: None,
         in_memory: Output | None = None,
         tell_application: TellApplication | None = None,
@@ -153,6 +155,7 @@ class OutputLoop:
             environ=environ,
             deadline_s=lifecycle.publish_deadline,
             tell_application=tell_application,
+            fence=fence,
         )
         self._turns = list(self._make_turns(list(sources), groups))
         if in_memory is not None:
@@ -313,6 +316,7 @@ class _Maker:
     environ: Mapping[str, str] = field(kw_only=True, repr=False)
     deadline_s: float = field(kw_only=True)
     tell_application: TellApplication | None = field(kw_only=True)
+    fence: Fence = field(kw_only=True)
 
     def output(self, section: OutputSection, source: Source) -> tuple[Output, OutputFile]:
         file = OutputFile(
@@ -321,6 +325,7 @@ class _Maker:
             mount=self.mounts.of(section.destination),
             deadline_s=self.deadline_s,
             environ=self.environ,
+            fence=self.fence,
         )
         notifier = self._notifier(section)
         output = Output(section.label, source, file, environ=self.environ, notifier=notifier)
@@ -340,6 +345,7 @@ class _Maker:
             workers=self.workers,
             mount=self.mounts.of(section.link),
             deadline_s=self.deadline_s,
+            fence=self.fence,
             group=section.label,
         )
         return OutputGroup(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from leasekeeper.errors import ValidationFailed
+from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_errors import publish_error
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.kept_file import KeptFile
@@ -34,6 +35,7 @@ class OutputFile:
         mount: str,
         deadline_s: float,
         environ: Mapping[str, str],
+        fence: Fence = no_fence,
     ) -> None:
         self._section = section
         self._path = section.destination
@@ -46,6 +48,7 @@ class OutputFile:
             workers=workers,
             mount=mount,
             deadline_s=deadline_s,
+            fence=fence,
             output=section.label,
         )
 

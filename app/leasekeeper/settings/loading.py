@@ -192,6 +192,9 @@ def _validated(draft: Draft, problems: Problems) -> Settings | None:
         problems.add(draft.origin(path), "is needed: at least one, or else one of sinks", path)
     for path in _told_to_nobody(draft):
         problems.add(draft.origin(path), "needs a section exec, whose program it tells", path)
+    for path in _not_shared(draft):
+        text = "does not work with shared.directory: other tasks go on with what one leaves behind"
+        problems.add(draft.origin(path), text, path)
     for _ in range(_MOST_PASSES):
         try:
             return Settings.model_validate(draft.values, by_alias=True, by_name=False)
@@ -214,6 +217,15 @@ def _told_to_nobody(draft: Draft) -> Iterator[Path]:
             path: Path = (section, index, "notify", "exec")
             if draft.get(path):
                 yield path
+
+
+def _not_shared(draft: Draft) -> Iterator[Path]:
+    if not draft.get(("shared", "directory")):
+        return
+    wanted: tuple[Path, ...] = (("sinks",), ("exec",), ("lifecycle", "remove_files"))
+    yield from (path for path in wanted if draft.get(path) not in (None, False, "false"))
+    if draft.get(("lifecycle", "on_exit")) == "revoke":
+        yield "lifecycle", "on_exit"
 
 
 def _sink_paths(draft: Draft) -> Iterator[object]:

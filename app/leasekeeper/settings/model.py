@@ -218,6 +218,18 @@ class LifecycleSection(Section):
         return self
 
 
+class SharedSection(Section):
+    """Several tasks with the same outputs on one volume: one leads, the others read its files."""
+
+    directory: Destination | None = None
+    """Folder on the shared volume where the tasks agree on who leads. Without it every task is on
+    its own. With it only the leader logs in and writes; `secrets.overlap` is at least 60 s, the
+    time for which another client of a network file system may see an old file."""
+    takeover_after: Annotated[Timeout, Field(ge=3)] = 30.0
+    """How long a leader that lives, but has stopped writing to the volume, is waited for. One that
+    ends is replaced within seconds."""
+
+
 class Settings(Section):
     """The configuration of Leasekeeper."""
 
@@ -229,6 +241,8 @@ class Settings(Section):
     """The files to write."""
     groups: list[GroupSection] = Field(default_factory=list)
     """Outputs that change together."""
+    shared: SharedSection = SharedSection()
+    """Several tasks on one volume."""
     sinks: list[SinkSection] = Field(default_factory=list)
     """Files with the Vault token."""
     exec: ExecSection | None = None
@@ -246,6 +260,17 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
+        if self.shared.directory is not None and (
+            self.sinks
+            or self.exec is not None
+            or self.lifecycle.remove_files
+            or self.lifecycle.on_exit == "revoke"
+        ):
+            msg = (
+                "shared.directory does not work with sinks, exec, lifecycle.remove_files and "
+                "lifecycle.on_exit: revoke, as other tasks go on with what one leaves behind"
+            )
+            raise ValueError(msg)
         if not self.outputs and not self.sinks and self.exec is None:
             msg = "outputs or sinks: at least one item is needed"
             raise ValueError(msg)

@@ -11,19 +11,18 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from leasekeeper.telemetry.metrics import COUNTERS, HISTOGRAMS, Counter, Histogram
-from leasekeeper.web.gauges import StateCollector
-from leasekeeper.web.report import Reporter
+from leasekeeper.web.report import View
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Exposition:
-    """Writes down what has been counted and what the reporter sees."""
+    """Writes down what has been counted and what the view shows."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, view: View) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(CountedCollector())
-        self._registry.register(StateCollector(reporter))
+        self._registry.register(view.collector())
 
     def text(self) -> bytes:
         """Return all metrics, as of now."""

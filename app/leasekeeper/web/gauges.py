@@ -27,20 +27,14 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield every gauge, as of now."""
-        yield InfoMetricFamily(
-            f"{PREFIX}_build", "Version of Leasekeeper.", value={"version": __version__}
-        )
+        yield build()
+        yield health_state(self._reporter.health())
         yield from self._process()
         yield from self._outputs()
         yield from self._secrets()
 
     def _process(self) -> Iterable[Metric]:
         report = self._reporter
-        state = _gauge("health_state", "1 for the present state of health.", "state")
-        present = report.health()
-        for health in Health:
-            state.add_metric([health.value], float(health is present))
-        yield state
         lease = report.tokens.lease
         ttl = 0.0 if lease is None else max(lease.expires_at - now(), 0.0)
         yield _value("token_ttl_seconds", "Remaining life of the Vault token.", ttl)
@@ -96,6 +90,27 @@ class StateCollector(Collector):
                 valid.add_metric([name], max(end - now(), 0.0))
                 kinds.add_metric([name, snapshot.kind.value], 1.0)
         yield from (up, generation, valid, kinds)
+
+
+def build() -> Metric:
+    """Return what is always the same."""
+    return InfoMetricFamily(
+        f"{PREFIX}_build", "Version of Leasekeeper.", value={"version": __version__}
+    )
+
+
+def health_state(present: Health) -> Metric:
+    """Return 1 for the state of health that *present* is, 0 for the others."""
+    state = _gauge("health_state", "1 for the present state of health.", "state")
+    for health in Health:
+        state.add_metric([health.value], float(health is present))
+    return state
+
+
+def leading(yes: bool) -> Metric:
+    """Return whether this task leads."""
+    text = "1 while this task leads those that share its volume."
+    return _value("leading", text, float(yes))
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -9,26 +9,26 @@ from collections.abc import Callable
 from leasekeeper.errors import ConfigError
 from leasekeeper.settings.process import ListenerSection, WebSection
 from leasekeeper.telemetry.events import log
-from leasekeeper.web.report import Reporter
+from leasekeeper.web.report import View
 from leasekeeper.web.server import WebServer
 
 
 class Listeners:
-    """Serves the reporter's view at every address of *web*; *on_quit* stops the process.
+    """Serves *view* at every address of *web*; *on_quit* stops the process.
 
     :raises ConfigError: if a certificate cannot be used.
     """
 
-    def __init__(self, web: WebSection, reporter: Reporter, on_quit: Callable[[], None]) -> None:
+    def __init__(self, web: WebSection, view: View, on_quit: Callable[[], None]) -> None:
         self._tls: list[tuple[ListenerSection, ssl.SSLContext]] = []
         self._servers = []
         if web.listen:
             quits = on_quit if web.enable_quit else None
-            self._servers.append(WebServer(web.listen, reporter, on_quit=quits))
+            self._servers.append(WebServer(web.listen, view, on_quit=quits))
         for listener in web.listeners:
             quits = on_quit if listener.enable_quit else None
             tls = self._tls_of(listener)
-            self._servers.append(WebServer(listener.address, reporter, tls=tls, on_quit=quits))
+            self._servers.append(WebServer(listener.address, view, tls=tls, on_quit=quits))
 
     async def start(self) -> None:
         """Bind all addresses.

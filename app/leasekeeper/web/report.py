@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from leasekeeper import __version__
 from leasekeeper.errors import AgentError
@@ -19,6 +19,8 @@ from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from leasekeeper.supervise.supervisor import Supervisor
 
 
@@ -43,6 +45,23 @@ _DRAFT_STATUS = {
     Health.DEGRADED: "warn",
     Health.UNHEALTHY: "fail",
 }
+
+
+class View(Protocol):
+    """What there is to show of the process."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether every file has been in place once."""
+
+    def health(self) -> Health:
+        """Return the state of the whole process."""
+
+    def health_json(self) -> dict[str, Any]:
+        """Return the body of /health."""
+
+    def collector(self) -> Collector:
+        """Return what makes metrics of the state, as of each scrape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +154,12 @@ class Reporter:
             "outputs": {output.label: self._output_json(output) for output in self.outputs.outputs},
             "secrets": {name: self._secret_json(k) for name, k in self.keepers().items()},
         }
+
+    def collector(self) -> Collector:
+        """Return what makes metrics of the state, as of each scrape."""
+        from leasekeeper.web.gauges import StateCollector
+
+        return StateCollector(self)
 
     def keepers(self) -> dict[str, SecretKeeper]:
         """Return the keepers by a name of their own.

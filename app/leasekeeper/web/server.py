@@ -17,7 +17,7 @@ from aiohttp import web
 
 from leasekeeper.errors import ConfigError
 from leasekeeper.telemetry.events import log
-from leasekeeper.web.report import Health, Reporter
+from leasekeeper.web.report import Health, View
 
 if TYPE_CHECKING:
     from leasekeeper.web.exposition import Exposition
@@ -33,7 +33,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class WebServer:
-    """Serves the reporter's view. `start` binds, `close` ends every connection.
+    """Serves *view*. `start` binds, `close` ends every connection.
 
     *tls* makes it HTTPS. With *on_quit*, a POST to ``/agent/v1/quit`` calls that.
     """
@@ -41,7 +41,7 @@ class WebServer:
     def __init__(
         self,
         listen: str,
-        reporter: Reporter,
+        view: View,
         *,
         tls: ssl.SSLContext | None = None,
         on_quit: Callable[[], None] | None = None,
@@ -49,7 +49,7 @@ class WebServer:
         self._listen = listen
         self._tls = tls
         self._on_quit = on_quit
-        self._reporter = reporter
+        self._view = view
         self._exposition: Exposition | None = None
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -112,22 +112,22 @@ class WebServer:
                     os.unlink(self._listen.removeprefix(_UNIX))
 
     async def _health(self, _request: web.Request) -> web.Response:
-        body = self._reporter.health_json()
+        body = self._view.health_json()
         return _json(body, ok=Health(body["state"]).ok, kind="application/health+json")
 
     async def _live(self, _request: web.Request) -> web.Response:
         return _json({"status": "pass"}, ok=True)
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        ready = self._reporter.settled
-        state = self._reporter.health().value
+        ready = self._view.settled
+        state = self._view.health().value
         return _json({"status": "pass" if ready else "fail", "state": state}, ok=ready)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         from leasekeeper.web.exposition import CONTENT_TYPE, Exposition
 
         if self._exposition is None:
-            self._exposition = Exposition(self._reporter)
+            self._exposition = Exposition(self._view)
         headers = {**_HEADERS, "Content-Type": CONTENT_TYPE}
         return web.Response(body=self._exposition.text(), headers=headers)
 

@@ -27,6 +27,7 @@ def test_every_example_is_tested_here() -> None:
         "kv-dotenv.yaml",
         "minimal.yaml",
         "pki.yaml",
+        "shared-volume.yaml",
         "static-role.yaml",
     }
 
@@ -59,6 +60,13 @@ def test_group_holds_all_its_outputs() -> None:
     settings = load("group.yaml")
 
     assert all(settings.groups[0].holds(output.destination) for output in settings.outputs)
+
+
+def test_shared_volume_publishes_through_a_link() -> None:
+    settings = load("shared-volume.yaml")
+
+    assert settings.shared.directory == "/config/.leasekeeper"
+    assert settings.groups[0].holds(settings.outputs[0].destination)
 
 
 def test_kv_dotenv_needs_no_template() -> None:
