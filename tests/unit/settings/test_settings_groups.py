@@ -59,3 +59,18 @@ def test_a_token_may_not_lie_in_a_group(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="a sink or another group has this place"):
         load(tmp_path, text)
+
+
+def test_what_ends_with_one_task_does_not_go_with_a_shared_volume(tmp_path: Path) -> None:
+    text = (
+        f"shared: {{directory: /c/shared}}\noutputs: [{output('/c/a')}]\n"
+        "sinks: [{path: /c/token}]\nlifecycle: {on_exit: revoke, remove_files: true}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+
+    lines = [
+        f"app.yaml:{line}: {key}: does not work with shared.directory"
+        for line, key in ((4, "sinks"), (5, "lifecycle.remove_files"), (5, "lifecycle.on_exit"))
+    ]
+    assert all(line in str(caught.value) for line in lines)
