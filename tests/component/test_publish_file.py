@@ -411,3 +411,48 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         publication.discard()
 
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_mode_that_is_kept_is_0644_at_first(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    target = Target(path=str(path), mode=None)
+    publish(target, b"one")
+    first = mode_of(path)
+    path.chmod(0o600)
+    same = publish(target, b"one")
+    publish(target, b"two")
+
+    assert first == 0o644
+    assert not same.mended
+    assert (path.read_bytes(), mode_of(path)) == (b"two", 0o600)
+
+
+def test_the_file_before_stays_as_a_backup(tmp_path: Path) -> None:
+    path, backup = tmp_path / "a", tmp_path / "a.bak"
+    target = Target(path=str(path), mode=0o640, backup=True)
+    publish(target, b"one")
+    alone = backup.exists()
+    path.chmod(0o600)
+    publish(target, b"two")
+    second = (backup.read_bytes(), mode_of(backup))
+    publish(target, b"two")
+    unchanged = backup.read_bytes()
+    publish(target, b"three")
+
+    assert not alone
+    assert second == (b"one", 0o600)
+    assert unchanged == b"one"
+    assert (path.read_bytes(), backup.read_bytes()) == (b"three", b"two")
+    assert names_in(tmp_path) == ["a", "a.bak"]
+
+
+def test_a_backup_that_cannot_be_made_keeps_nothing_back(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    (tmp_path / "a.bak").mkdir()
+    target = Target(path=str(path), backup=True)
+    publish(target, b"one")
+    file = publish(target, b"two")
+
+    assert path.read_bytes() == b"two"
+    assert file.backup_errno == errno.EISDIR
+    assert names_in(tmp_path) == ["a", "a.bak"]

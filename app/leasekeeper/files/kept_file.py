@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from leasekeeper.files.attempt import Fence, no_fence
@@ -10,6 +11,7 @@ from leasekeeper.files.kept import Kept, Published
 from leasekeeper.files.publish import (
     Fingerprint,
     Publication,
+    PublishedFile,
     is_as_published,
     is_missing,
     remove_published,
@@ -54,6 +56,9 @@ class KeptFile(Kept[bytes]):
 
     def _note(self, found: Published, *, restored: bool) -> None:
         super()._note(found, restored=restored)
+        if isinstance(found, PublishedFile) and found.backup_errno:
+            because = os.strerror(found.backup_errno)
+            log.warning("file.backup_failed", **self._fields, because=because)
         if found.forced and not self._forced_logged:
             self._forced_logged = True
             mark: Fingerprint = found.fingerprint

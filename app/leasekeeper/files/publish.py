@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from leasekeeper.files import directory
 from leasekeeper.files.attempt import Attempt, Fence, no_fence
 from leasekeeper.files.file_errors import OWNER_HINT, publish_error, translated
-from leasekeeper.files.target import Target
+from leasekeeper.files.target import Target, temp_name
 
 _CHUNK_BYTES = 1 << 20
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT, errno.ENXIO})
 _NO_FD = -1
+# Of a file whose mode is kept, when there is none yet.
+_NEW_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +64,14 @@ class PublishedFile:
 
     *rewritten* when this attempt replaced it, *mended* when it only put mode or owner right.
     *forced* when the file system keeps another mode or owner than the one it was told.
+    *backup_errno* says why there is no backup of the file before, or is 0.
     """
 
     fingerprint: Fingerprint
     rewritten: bool = False
     mended: bool = False
     forced: bool = False
+    backup_errno: int = 0
 
 
 def is_as_published(path: str, fingerprint: Fingerprint | None) -> bool:
@@ -113,6 +117,8 @@ class Publication(Attempt[PublishedFile]):
         self._content = content
         self._renamed = False
         self._uid = self._gid = -1
+        self._mode = _NEW_MODE
+        self._backup_errno = 0
         self._directory = self._file = _NO_FD
         self._temp = ""
 
@@ -137,7 +143,16 @@ class Publication(Attempt[PublishedFile]):
         """
         self._uid, self._gid = self._target.owner_ids()
         self._directory = directory.open_directory(self._target)
+        self._mode = self._wanted_mode()
         return self._already_there()
+
+    def _wanted_mode(self) -> int:
+        if self._target.mode is not None:
+            return self._target.mode
+        status = directory.lstat(self._target.name, self._directory)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return _NEW_MODE
+        return stat.S_IMODE(status.st_mode) & 0o777
 
     def _stage(self) -> PublishedFile | None:
         if (found := self.find()) is not None:
@@ -159,10 +174,29 @@ class Publication(Attempt[PublishedFile]):
         os.fsync(self._file)  # where NFS tells of a full volume
         self._allow_switch()
         fd = self._directory
+        if self._target.backup:
+            self._back_up()
         os.rename(self._temp, self._target.name, src_dir_fd=fd, dst_dir_fd=fd)
         self._temp, self._renamed = "", True
         directory.sync_directory(fd)
         return self._seen_by_readers()
+
+    def _back_up(self) -> None:
+        """Let the file before have a second name, in one step; without one nothing happens.
+
+        That it cannot be done is told, and no reason to keep a new credential back.
+        """
+        fd, name = self._directory, self._target.name
+        temp = temp_name(f"{name}.bak")
+        try:
+            os.link(name, temp, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
+            os.rename(temp, f"{name}.bak", src_dir_fd=fd, dst_dir_fd=fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._backup_errno = error.errno or errno.EIO
+            with contextlib.suppress(OSError):
+                os.unlink(temp, dir_fd=fd)
 
     def _dress_temp(self) -> None:
         try:
@@ -217,14 +251,14 @@ class Publication(Attempt[PublishedFile]):
         # while the mode of a file that was given away first could not be changed any more.
         if self._gid not in (-1, status.st_gid):
             os.fchown(fd, -1, self._gid)
-        os.fchmod(fd, self._target.mode)
+        os.fchmod(fd, self._mode)
         if self._uid not in (-1, status.st_uid):
             os.fchown(fd, self._uid, -1)
         return True
 
     def _differs(self, status: os.stat_result) -> bool:
         return (
-            stat.S_IMODE(status.st_mode) != self._target.mode
+            stat.S_IMODE(status.st_mode) != self._mode
             or self._uid not in (-1, status.st_uid)
             or self._gid not in (-1, status.st_gid)
         )
@@ -236,6 +270,7 @@ class Publication(Attempt[PublishedFile]):
             rewritten=self._renamed,
             mended=mended and not forced,
             forced=forced,
+            backup_errno=self._backup_errno,
         )
 
 

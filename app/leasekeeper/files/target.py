@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from leasekeeper.errors import PublishError
+from leasekeeper.settings.fields import KEEP
 from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import OutputSection
 from leasekeeper.settings.sinks import SinkSection
@@ -22,13 +23,18 @@ _TEMP_NAME = re.compile(r"(\..+\.)[0-9a-f]{16}\.tmp", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A destination. *user* and *group* are names or numbers; None leaves them to the system."""
+    """A destination. *user* and *group* are names or numbers; None leaves them to the system.
+
+    A *mode* of None is that of the file that is there, or 0644 for a new one. With *backup* the
+    file before stays as ``<path>.bak``.
+    """
 
     path: str
-    mode: int = 0o640
+    mode: int | None = 0o640
     user: str | int | None = None
     group: str | int | None = None
     create_dirs: bool = True
+    backup: bool = False
 
     @classmethod
     def of(cls, section: OutputSection | SinkSection | GroupSection) -> Target:
@@ -39,10 +45,11 @@ class Target:
             return cls(path=section.path, mode=section.mode, user=section.user, group=section.group)
         return cls(
             path=section.destination,
-            mode=section.mode,
+            mode=None if section.mode == KEEP else section.mode,
             user=section.user,
             group=section.group,
             create_dirs=section.create_dest_dirs,
+            backup=section.backup,
         )
 
     @property
@@ -57,7 +64,8 @@ class Target:
 
     def moved_to(self, directory: str) -> Target:
         """Return the same file in another directory, which is not made if it is missing."""
-        return replace(self, path=os.path.join(directory, self.name), create_dirs=False)
+        path = os.path.join(directory, self.name)
+        return replace(self, path=path, create_dirs=False, backup=False)
 
     def owner_ids(self) -> tuple[int, int]:
         """Look up user and group; -1 is for one that is left alone. May block.

@@ -29,7 +29,7 @@ from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.settings.groups import GroupSection
-from leasekeeper.settings.model import LifecycleSection, OutputSection
+from leasekeeper.settings.model import LifecycleSection, OutputSection, WaitSection
 from leasekeeper.telemetry.metrics import RENDERS
 from leasekeeper.templates.source import Dependency, FileRequest, Source
 
@@ -99,13 +99,24 @@ class _Turn:
     unit: _Unit
     mount: str
     serve: Callable[[_Turn], asyncio.Future[float]]
+    wait: WaitSection | None = None
     dirty: bool = True
     refreshing: bool = False
+    due_at: float = 0.0
+    """When changes have come to rest."""
+    latest: float = math.inf
     retry_at: float = math.inf
 
     @property
     def name(self) -> str:
         return f"output {self.unit.label}"
+
+    def put_off(self) -> None:
+        """Wait for more changes, if that is wanted."""
+        if self.wait is not None:
+            if not self.dirty:
+                self.latest = now() + self.wait.longest_s
+            self.due_at = min(now() + self.wait.min, self.latest)
 
     async def step(self) -> float:
         # Shielded: the end of the schedule must not tear a publish, which `close` waits for.
@@ -185,7 +196,8 @@ class OutputLoop:
             yield _Turn(make.group(group, members), make.mounts.of(group.link), self._start)
         for section, source in left:
             output = make.output(section, source)[0]
-            yield _Turn(output, make.mounts.of(section.destination), self._start)
+            mount = make.mounts.of(section.destination)
+            yield _Turn(output, mount, self._start, wait=section.wait)
 
     async def run(self) -> NoReturn:
         """Keep the outputs up to date. Never returns; raises only for a bug."""
@@ -241,6 +253,8 @@ class OutputLoop:
 
     def _changed(self, dependency: Dependency) -> None:
         for turn in self._users.get(dependency, ()):
+            if self.settled.released:
+                turn.put_off()
             self._wake(turn)
 
     def _wake(self, turn: _Turn) -> None:
@@ -254,6 +268,8 @@ class OutputLoop:
         """Do what is due for one unit and return when to look at it again."""
         if self._closing:
             return math.inf
+        if turn.dirty and now() < turn.due_at:
+            return turn.due_at
         if turn.dirty or now() >= turn.retry_at:
             turn.refreshing = True
             await self._refresh(turn)

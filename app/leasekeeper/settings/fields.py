@@ -42,6 +42,24 @@ Mode = Annotated[
     PlainSerializer(lambda mode: f"{mode:04o}", return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0640"]}),
 ]
+KEEP = -1
+"""Instead of a mode: the one that the file has."""
+
+
+def parse_mode_or_keep(value: object) -> int:
+    """Return an octal mode string as an integer, or `KEEP` for ``keep``.
+
+    :raises ValueError: if it is neither.
+    """
+    return KEEP if value == "keep" else parse_mode(value)
+
+
+ModeOrKeep = Annotated[
+    int,
+    BeforeValidator(parse_mode_or_keep),
+    PlainSerializer(lambda mode: "keep" if mode == KEEP else f"{mode:04o}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^(0?[0-7]{3}|keep)$", "examples": ["0640"]}),
+]
 Text = Annotated[str, Field(min_length=1)]
 FilePath = Annotated[str, AfterValidator(checks.file_path)]
 Destination = Annotated[str, AfterValidator(checks.destination)]

@@ -27,7 +27,7 @@ from leasekeeper.settings.fields import (
     Account,
     Destination,
     FilePath,
-    Mode,
+    ModeOrKeep,
     Namespace,
     Section,
     Text,
@@ -76,6 +76,28 @@ class VaultSection(Section):
         return self
 
 
+class WaitSection(Section):
+    """How long changes are collected, so that several become one file and one notification."""
+
+    min: Timeout
+    """Time without another change after which the file is made."""
+    max: Timeout | None = None
+    """Time after the first change at which it is made in any case. Default: four times `min`. A
+    credential that ended meanwhile would still be on disk: keep it below `secrets.overlap`."""
+
+    @property
+    def longest_s(self) -> float:
+        """The longest wait, in seconds."""
+        return 4 * self.min if self.max is None else self.max
+
+    @model_validator(mode="after")
+    def _check(self) -> WaitSection:
+        if self.min > self.longest_s:
+            msg = "min cannot be longer than max"
+            raise ValueError(msg)
+        return self
+
+
 class OutputSection(Section):
     """One file for the application."""
 
@@ -91,14 +113,20 @@ class OutputSection(Section):
     """How `secret` is written."""
     name: Text | None = None
     """Name in logs, health and metrics. Default: the destination."""
-    mode: Mode = 0o640
-    """File mode, an octal string in quotes. It is restored when somebody changes it."""
+    mode: ModeOrKeep = 0o640
+    """File mode, an octal string in quotes. It is restored when somebody changes it. `keep` is the
+    mode of the file that is there, or 0644 for a new one."""
     user: Account | None = None
     """Owner, name or number. Needs the privilege to change owners."""
     group: Account | None = None
     """Group, name or number."""
     create_dest_dirs: bool = True
     """Create missing parent directories with mode 0755."""
+    backup: bool = False
+    """Keep the file before as `<destination>.bak`, with its mode and owner. Not for files of a
+    group, whose folders are kept instead. Without it no old credential stays on disk."""
+    wait: WaitSection | None = None
+    """Let changes come to rest before they are published, once every output has been."""
     validate_as: Annotated[
         Literal["json", "yaml", "dotenv", "toml"] | None, Field(alias="validate")
     ] = None

@@ -720,3 +720,35 @@ async def test_what_carries_content_does_not_print_it(tmp_path: Path) -> None:
         Publication(Target(path=str(tmp_path / "app")), content),
     ):
         assert CANARY not in repr(carrier)
+
+
+async def test_changes_are_collected_until_they_come_to_rest(tmp_path: Path) -> None:
+    world = World(tmp_path, Store(a="a1", b="b1"), repair_interval="0")
+    source = Text(A, B)
+    path = world.output("both", source, wait={"min": "2s"})
+
+    async with world.running() as loop:
+        assert path.read_text() == "a1b1"  # the first one never waits
+        world.store.put(A, "a2")
+        await asyncio.sleep(1.5)
+        world.store.put(B, "b2")
+        await asyncio.sleep(1.5)
+        still = path.read_text()
+        await asyncio.sleep(1)
+
+        assert still == "a1b1"
+        assert path.read_text() == "a2b2"
+        assert loop.outputs[0].generation == 2
+
+
+async def test_changes_that_never_rest_are_published_in_the_end(tmp_path: Path) -> None:
+    world = World(tmp_path, Store(a="0"), repair_interval="0")
+    path = world.output("one", Text(A), wait={"min": "2s", "max": "5s"})
+
+    async with world.running():
+        for number in range(1, 7):
+            world.store.put(A, str(number))
+            await asyncio.sleep(0.9)
+        found = path.read_text()
+
+    assert found == "6"

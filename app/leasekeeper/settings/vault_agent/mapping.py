@@ -81,7 +81,6 @@ def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
     _put_deadline(top, target)
     _put_listeners(top, target)
     _put_log_variables(target)
-    _check_cache(top, target)
     target.settle("auth", "an auto_auth block is needed: nothing happens here without a login")
     if target.draft.get(("sinks",)) is None and not top.all("env_template"):
         target.settle("outputs", "a template or sink block is needed: there is nothing to write")
@@ -163,9 +162,3 @@ def _put_log_variables(target: Target) -> None:
             target.put(path, read(Literal(text, 0)), environment.origin(name))
         except ValueError as error:
             target.notes.problems.add(environment.origin(name), str(error), path)
-
-
-def _check_cache(top: Written, target: Target) -> None:
-    cache = top.one("cache")
-    if cache is not None and not cache.one("persist"):
-        target.notes.problems.add(cache.origin, f"cache: {cache.schema.about}")

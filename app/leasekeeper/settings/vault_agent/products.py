@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from leasekeeper.settings.draft import Origin, Path
     from leasekeeper.settings.vault_agent.stanzas import Given, Written
 
-_DEFAULT_MODE = "0644"
+_DEFAULT_MODE = "keep"
 _DEFAULT_COMMAND_TIMEOUT_S = 30.0
 _KILL_TIMEOUT_S = 30.0
 # Our name, and the agent's for a number: Vault's and OpenBao's.
@@ -29,6 +29,7 @@ _SPECIAL = (
     "function_blacklist",
     "command",
     "command_timeout",
+    "wait",
 )
 
 
@@ -51,6 +52,7 @@ def _put_output(template: Written, path: Path, target: Target) -> None:
         target.put_absolute(template, key, path)
     _put_denylist(template, path, target)
     _put_command(template, path, target)
+    _put_wait(template, (*path, "wait"), target)
     if ("source" in template.values) == ("contents" in template.values):
         target.notes.problems.settle(path)  # a rule has spoken
 
@@ -84,6 +86,20 @@ def _put_command(template: Written, path: Path, target: Target) -> None:
     target.put((*path, "notify", "command", "command"), command.value, command.origin)
     seconds, origin = _timeout(inner.get("timeout") or template.values.get("command_timeout"))
     target.put((*path, "notify", "timeout"), seconds, origin)
+
+
+def _put_wait(template: Written, path: Path, target: Target) -> None:
+    """Put how long changes are collected; a `min` of nothing is no wait."""
+    block, text = template.one("wait"), template.get("wait")
+    if block is not None:
+        shortest, longest, origin = block.get("min"), block.get("max"), block.origin
+    else:
+        shortest, longest = text if isinstance(text, tuple) else (None, None)
+        origin = template.origin_of("wait")
+    if shortest:
+        target.put((*path, "min"), shortest, origin)
+        if longest:
+            target.put((*path, "max"), longest, origin)
 
 
 def _timeout(given: Given | None) -> tuple[float, Origin]:

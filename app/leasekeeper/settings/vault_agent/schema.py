@@ -246,7 +246,7 @@ TEMPLATE_EXEC = Stanza(
         )
     },
 )
-_WAIT = "has no effect: a change is published as soon as everything that it needs is there"
+_WAIT = "counts once everything has been rendered, as in Vault Agent; `max` is 4 times `min`"
 TEMPLATE = Stanza(
     strict=True,
     keys={
@@ -261,8 +261,8 @@ TEMPLATE = Stanza(
         **_COMMANDS,
         "command_timeout": same("outputs.notify.timeout", values.timeout),
         "perms": better(
-            "is kept when somebody changes it, and is 0644 when not given, whatever mode a file"
-            " that is already there has; a number that is not octal is an error",
+            "is restored when somebody changes it; a number that is not octal is an error. When not"
+            " given, a file keeps its mode, and a new one has 0644, as in Vault Agent",
             "outputs.mode",
             values.perms,
         ),
@@ -270,9 +270,10 @@ TEMPLATE = Stanza(
         "group": better("is set before the file appears, not after", "outputs.group", values.text),
         "uid": same("outputs.user", values.number),
         "gid": same("outputs.group", values.number),
-        "backup": warning(
-            "has no effect: no `.bak` is written; a bad result never replaces a good file",
+        "backup": same(
+            "outputs.backup",
             values.flag,
+            about="the file before stays as `.bak`",
         ),
         "error_on_missing_key": same(
             "outputs.error_on_missing_key",
@@ -287,16 +288,18 @@ TEMPLATE = Stanza(
         "function_denylist": same("outputs.function_denylist", values.words),
         "function_blacklist": same("outputs.function_denylist", values.words),
         "sandbox_path": same("outputs.sandbox_path"),
-        "wait": warning(_WAIT),
+        "wait": same("outputs.wait", values.wait, about=_WAIT),
     },
     stanzas={
         "exec": TEMPLATE_EXEC,
         "wait": Stanza(
             last_wins=True,
             strict=True,
-            verdict=Verdict.WARNING,
             about=_WAIT,
-            keys=every("min max", same(read=values.timeout)),
+            keys={
+                "min": same("outputs.wait.min", values.timeout),
+                "max": same("outputs.wait.max", values.timeout),
+            },
         ),
     },
 )
@@ -375,8 +378,7 @@ EXEC = Stanza(
 
 CACHE = Stanza(
     once='one and only one "cache" block is required',
-    about="is an error without `persist`: requests are shared here without it, and Leasekeeper is"
-    " no proxy for others",
+    about="is not needed: requests are shared here without it. It makes no proxy",
     keys={
         "use_auto_auth_token": unused("belongs to the proxy", _use_token),
         **every(

@@ -108,6 +108,15 @@ def timeout(node: Node) -> float:
     raise ValueError(msg)
 
 
+def wait(node: Node) -> tuple[float, float]:
+    """Return the shortest and the longest wait in seconds from ``"5s"`` or ``"5s:20s"``."""
+    shortest, _, longest = text(node).partition(":")
+    return (
+        timeout(Literal(shortest, node.line)),
+        timeout(Literal(longest, node.line)) if longest else 0.0,
+    )
+
+
 def _go_duration(written: str) -> float:
     return sum(float(count) * _UNIT_S[unit] for count, unit in _GO_PART.findall(written))
 

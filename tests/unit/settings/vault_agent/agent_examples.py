@@ -141,7 +141,7 @@ EXAMPLES: dict[str, Example] = {
         "api_proxy {\n  use_auto_auth_token = true\n}\n"
         'listener "unix" {\n  address = "/path/to/socket"\n  tls_disable = true\n'
         "  agent_api {\n    enable_quit = true\n  }\n}\n" + _PROXYING + _TEMPLATES,
-        ours=("cache: ", "api_proxy: ", "listener: needs", "listener: needs"),
+        ours=("api_proxy: ", "listener: needs", "listener: needs"),
     ),
     "docs approle with a list of sinks": Example(
         text='auto_auth {\n  method {\n    type = "approle"\n    config = {\n'
@@ -216,12 +216,12 @@ EXAMPLES: dict[str, Example] = {
     "test cache without outputs": Example(
         text='pid_file = "./pidfile"\ncache {\n}\n',
         loads=False,
-        ours=("enabling the cache requires", "cache: "),
+        ours=("enabling the cache requires",),
     ),
     "test cache without login": Example(
         text='cache { use_auto_auth_token = "force" }\n' + _PROXYING,
         loads=False,
-        ours=("cache.use_auto_auth_token is true but", "cache: ", "listener: needs"),
+        ours=("cache.use_auto_auth_token is true but", "listener: needs"),
     ),
     "test token in cache and proxy": Example(
         text=_AWS
@@ -229,7 +229,7 @@ EXAMPLES: dict[str, Example] = {
         + 'api_proxy { use_auto_auth_token = "force" }\n'
         + _PROXYING,
         loads=False,
-        ours=("defined in both", "cache: ", "api_proxy: ", "listener: needs"),
+        ours=("defined in both", "api_proxy: ", "listener: needs"),
     ),
     "test persist without type": Example(
         text='cache { persist = { path = "/vault/agent-cache/" } }\n' + _PROXYING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from leasekeeper.settings.fields import KEEP
 from leasekeeper.settings.model import AwsIamAuth, SinkSection
 from tests.unit.settings.vault_agent.agent_examples import (
     EXAMPLES,
@@ -53,6 +54,6 @@ def test_the_tutorial_on_ecs_writes_a_file() -> None:
     assert (output.template_file, output.destination, output.mode) == (
         "/vault-agent/template.ctmpl",
         "/config/conf.json",
-        0o644,
+        KEEP,
     )
     assert not output.error_on_missing_key

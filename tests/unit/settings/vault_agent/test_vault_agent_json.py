@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasekeeper.settings.fields import KEEP
 from leasekeeper.settings.model import AppRoleAuth
 from leasekeeper.settings.vault_agent.json_text import read_json
 from leasekeeper.settings.vault_agent.tree import Broken, Literal, Node, Sequence
@@ -62,7 +63,7 @@ def test_the_shape_that_the_kubernetes_injector_writes_is_read() -> None:
 
     assert settings.vault.address == "https://vault:8200"
     assert settings.auth == AppRoleAuth(role_id_file="/role")
-    assert [output.mode for output in settings.outputs] == [0o644, 0o600]
+    assert [output.mode for output in settings.outputs] == [KEEP, 0o600]
 
 
 @pytest.mark.parametrize(

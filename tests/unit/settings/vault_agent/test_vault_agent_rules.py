@@ -172,7 +172,6 @@ def test_a_second_one_of_a_kind_is_refused_in_the_agents_words(text: str, words:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD + "cache {}", "cache: is an error without `persist`"),
         (GOOD + 'listener "tcp" { tls_disable = true }', "listener: needs `role ="),
         (
             GOOD + 'listener "unix" { role = "metrics_only" tls_disable = true }',
@@ -201,7 +200,7 @@ def test_what_we_do_not_have_is_named(text: str, words: str) -> None:
 
 
 def test_an_unsupported_block_is_one_problem_and_not_ten() -> None:
-    assert len(problems(GOOD + 'cache { use_auto_auth_token = true } listener "tcp" {}')) == 2
+    assert len(problems(GOOD + 'cache { use_auto_auth_token = true } listener "tcp" {}')) == 1
 
 
 def test_a_listener_for_metrics_is_our_web_server() -> None:

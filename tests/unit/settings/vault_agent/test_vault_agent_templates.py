@@ -24,7 +24,7 @@ def faults(text: str, *, given: str = GIVEN) -> list[str]:
 
 
 def expected(**values: Any) -> OutputSection:
-    return OutputSection(template="x", destination="/config/a", **{"mode": "0644", **values})
+    return OutputSection(template="x", destination="/config/a", **{"mode": "keep", **values})
 
 
 def test_defaults_are_the_agents() -> None:

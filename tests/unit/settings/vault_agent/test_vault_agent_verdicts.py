@@ -49,13 +49,21 @@ def test_what_asks_for_nothing_is_silent(text: str) -> None:
     assert load(base + text).warnings == ()
 
 
-@pytest.mark.parametrize("wait", ['wait = "2s:10s"', 'wait { min = "2s" }'])
-def test_waiting_in_either_way_to_write_it_is_a_warning(wait: str) -> None:
+@pytest.mark.parametrize(
+    ("wait", "longest_s"),
+    [('wait = "2s:10s"', 10), ('wait { min = "2s" }', 8), ('wait { min = "2s" max = "3s" }', 3)],
+)
+def test_waiting_can_be_written_in_either_way(wait: str, longest_s: float) -> None:
     text = f'{LOGIN}template {{ contents = "x" destination = "/x" backup = true {wait} }}'
+    (output,) = load(text).settings.outputs
 
-    warnings = load(text).warnings
+    assert output.backup
+    assert output.wait is not None
+    assert (output.wait.min, output.wait.longest_s) == (2, longest_s)
 
-    assert [line.split(":")[2] for line in warnings[:2]] == [" template.backup", " template.wait"]
+
+def test_an_empty_cache_is_no_reason_to_speak() -> None:
+    assert "cache" not in " ".join(load(GOOD + "cache {}").warnings)
 
 
 @pytest.mark.parametrize(
