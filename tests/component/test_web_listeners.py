@@ -15,6 +15,7 @@ from leasekeeper.devstack.processes import free_port
 from leasekeeper.errors import ConfigError
 from leasekeeper.settings.process import ListenerSection, WebSection
 from leasekeeper.web.listeners import Listeners
+from tests.fakes.authority import Authority
 from tests.fakes.fake_vault import FakeVault
 from tests.unit.web.test_health_report import Scene
 
@@ -50,18 +51,6 @@ async def served_name(port: int) -> bytes:
     await writer.wait_closed()
     assert isinstance(found, bytes)
     return found
-
-
-async def make_pair(folder: Path, name: str = "one") -> tuple[str, str]:
-    certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-        *("-nodes", "-subj", f"/CN={name}", "-days", "2"),
-        *("-keyout", str(key), "-out", str(certificate)),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await process.wait() == 0
-    return str(certificate), str(key)
 
 
 async def test_quit_is_there_where_it_is_allowed(tmp_path: Path) -> None:
@@ -103,7 +92,8 @@ async def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None
 
 
 async def test_a_certificate_is_read_again_when_asked(tmp_path: Path) -> None:
-    certificate, key = await make_pair(tmp_path)
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("one")
     port = free_port()
     tls = ListenerSection(address=f"127.0.0.1:{port}", tls_cert_file=certificate, tls_key_file=key)
     async with serving(WebSection(listen="", listeners=[tls])) as (listeners, _):
@@ -112,7 +102,7 @@ async def test_a_certificate_is_read_again_when_asked(tmp_path: Path) -> None:
         Path(certificate).write_text("half of", encoding="utf-8")
         await listeners.reload()
         kept = await served_name(port)
-        for new, old in zip(await make_pair(tmp_path, "two"), (certificate, key), strict=True):
+        for new, old in zip(authority.issue("two"), (certificate, key), strict=True):
             Path(new).replace(old)
         await listeners.reload()
         second = await served_name(port)

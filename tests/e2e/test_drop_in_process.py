@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from leasekeeper.devstack.processes import free_port
-from tests.e2e.test_drop_in import app_role
+from tests.e2e.test_drop_in import app_role, run_bao, run_ours
 from tests.program import Leasekeeper
 from tests.world import SharedWorld
 
@@ -86,3 +86,40 @@ async def test_no_configuration_is_told(world: SharedWorld) -> None:
 
     assert code == 2
     assert "name a file or directory with -config, or set BAO_AGENT_CONFIG_PATH" in program.text
+
+
+async def test_backups_and_modes_are_the_agents(world: SharedWorld, tmp_path: Path) -> None:
+    method = await app_role(world, tmp_path)
+    found = {}
+    for name in ("theirs", "ours"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, mode in (("kept", 0o604), ("set", 0o604), ("same", 0o600)):
+            (folder / file).write_text("same" if file == "same" else "old", encoding="utf-8")
+            (folder / file).chmod(mode)
+        path = tmp_path / f"{name}.hcl"
+        path.write_text(
+            f"auto_auth {{{method}\n}}\ncache {{}}\n"
+            + "".join(
+                f'template {{ contents = "{contents}" destination = "{folder}/{file}" {more} }}\n'
+                for file, contents, more in (
+                    ("kept", "new", "backup = true"),
+                    ("set", "new", 'backup = true perms = "0640" wait {{ min = "1h" }}'),
+                    ("same", "same", 'backup = true wait = "1h:2h"'),
+                    ("new", "new", "backup = true"),
+                )
+            )
+            .replace("{{", "{")
+            .replace("}}", "}"),
+            encoding="utf-8",
+        )
+        await (run_bao if name == "theirs" else run_ours)(world, path)
+        found[name] = {
+            file.name: (file.read_bytes(), oct(file.stat().st_mode & 0o777))
+            for file in sorted(folder.iterdir())
+        }
+
+    assert found["ours"] == found["theirs"]
+    assert found["ours"]["kept"] == (b"new", "0o604")
+    assert found["ours"]["kept.bak"] == (b"old", "0o604")
+    assert set(found["ours"]) == {"kept", "kept.bak", "set", "set.bak", "same", "new"}

@@ -48,7 +48,7 @@ def _shown(path: Path, value: Any) -> str:
 
     if value is None:
         return "-"
-    if path[-1] == "template":
+    if path[-1] in ("template", "ca_pem"):
         count = len(value.splitlines())
         return f"({count} lines)" if count > 1 else "(1 line)"
     if path[-1] in ("url", "sts_endpoint") and "?" in value:

@@ -30,6 +30,7 @@ VAULT_VARIABLES = {
     "ADDR": "address",
     "NAMESPACE": "namespace",
     "CACERT": "ca_file",
+    "CACERT_BYTES": "ca_pem",
     "CAPATH": "ca_path",
     "CLIENT_CERT": "client_cert_file",
     "CLIENT_KEY": "client_key_file",

@@ -53,6 +53,8 @@ class VaultSection(Section):
     """Namespace (Vault Enterprise, HCP, OpenBao) of every request."""
     ca_file: FilePath | None = None
     """PEM file with the certificate authorities to trust instead of the system's."""
+    ca_pem: Text | None = None
+    """Certificate authorities to trust, the text of a PEM file itself."""
     ca_path: FilePath | None = None
     """Directory of PEM files to trust."""
     client_cert_file: FilePath | None = None

@@ -13,17 +13,28 @@ from yarl import URL
 
 from leasekeeper.errors import ConfigError
 
+_OWN = ("BAO_PROXY_ADDR", "VAULT_PROXY_ADDR", "BAO_HTTP_PROXY", "VAULT_HTTP_PROXY")
+
 
 def proxy_for(url: URL, environ: Mapping[str, str]) -> URL | None:
     """Return the proxy for *url*, from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in either case.
 
+    Vault's own variables, such as VAULT_PROXY_ADDR, go before them, and know no exceptions.
+
     :raises ConfigError: if the variable holds no URL of an HTTP proxy.
     """
+    for own in _OWN:
+        if value := environ.get(own, "").strip():
+            return _proxy(own, value)
     name = f"{url.scheme}_proxy".upper()
     value = _variable(environ, name)
     host = (url.raw_host or "").lower()
     if not value or _is_local(host) or _is_exempt(host, url.port, _variable(environ, "NO_PROXY")):
         return None
+    return _proxy(name, value)
+
+
+def _proxy(name: str, value: str) -> URL:
     try:
         proxy = URL(value if "://" in value else f"http://{value}")
     except ValueError:

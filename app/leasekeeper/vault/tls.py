@@ -15,7 +15,7 @@ def tls_context(settings: VaultSection) -> ssl.SSLContext:
 
     :raises ConfigError: if a file cannot be used; every problem at once.
     """
-    own = settings.ca_file is not None or settings.ca_path is not None
+    own = any((settings.ca_file, settings.ca_pem, settings.ca_path))
     # Not `create_default_context`: from Python 3.13 on it refuses private authorities whose
     # certificates lack what RFC 5280 asks for, which Vault's own tools accept.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -24,6 +24,9 @@ def tls_context(settings: VaultSection) -> ssl.SSLContext:
     problems: list[str] = []
     if settings.ca_file is not None:
         problems += _load("ca_file", settings.ca_file, lambda: _load_file(context, settings))
+    if settings.ca_pem is not None:
+        pem = settings.ca_pem
+        problems += _load("ca_pem", "", lambda: _load_text(context, pem))
     if settings.ca_path is not None:
         path = settings.ca_path
         problems += _load("ca_path", path, lambda: _load_directory(context, path))
@@ -44,7 +47,8 @@ def _load(setting: str, path: str, load: Callable[[], None]) -> list[str]:
     try:
         load()
     except (OSError, ValueError) as error:  # SSLError is an OSError
-        return [f"vault.{setting}: {path!r} cannot be used: {_reason(error)}"]
+        what = repr(path) if path else "the text"
+        return [f"vault.{setting}: {what} cannot be used: {_reason(error)}"]
     return []
 
 
@@ -62,6 +66,13 @@ _SSL_REASONS = {
 
 def _load_file(context: ssl.SSLContext, settings: VaultSection) -> None:
     context.load_verify_locations(cafile=settings.ca_file)
+
+
+def _load_text(context: ssl.SSLContext, pem: str) -> None:
+    if not pem.isascii():
+        msg = "it is not what is needed, in PEM"
+        raise ValueError(msg)
+    context.load_verify_locations(cadata=pem)
 
 
 def _load_directory(context: ssl.SSLContext, path: str) -> None:

@@ -86,3 +86,18 @@ def test_what_is_no_http_proxy_ends_the_start_without_showing_the_value(value: s
         proxy_for(URL("https://vault.internal"), {"HTTPS_PROXY": value})
 
     assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "proxy"),
+    [
+        ({"VAULT_HTTP_PROXY": "own:1"}, "http://own:1"),
+        ({"VAULT_HTTP_PROXY": "no:1", "VAULT_PROXY_ADDR": "own:1"}, "http://own:1"),
+        ({"VAULT_PROXY_ADDR": "no:1", "BAO_PROXY_ADDR": "own:1"}, "http://own:1"),
+    ],
+)
+@pytest.mark.parametrize("url", ["https://vault.internal", "http://127.0.0.1:8200"])
+def test_vaults_own_variables_go_first_and_know_no_exceptions(
+    environ: dict[str, str], proxy: str, url: str
+) -> None:
+    assert proxied(url, "*", **environ) == proxy

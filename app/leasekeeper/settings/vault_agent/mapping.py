@@ -36,6 +36,16 @@ _LOG_VARIABLES: dict[str, Callable[[Node], str]] = {
     "LOG_FORMAT": values.log_format,
 }
 
+# The last part of variables that mean something to Vault's tools.
+_IDLE_VARIABLES = {
+    "AGENT_ADDR": "the server's address is VAULT_ADDR or vault.address",
+    "DISABLE_REDIRECTS": "redirects lead from a standby to the active server",
+    "MAX_RETRIES": "requests are tried again for as long as it makes sense",
+    "RATE_LIMIT": "vault.max_connections bounds the requests at a time",
+    "SRV_LOOKUP": "name the server and its port in vault.address",
+    "WRAP_TTL": "wrap_ttl of a sink wraps the token",
+}
+
 
 class AgentProblems(Problems):
     """Calls what stands in the agent's files by the names it has there."""
@@ -81,6 +91,7 @@ def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
     _put_deadline(top, target)
     _put_listeners(top, target)
     _put_log_variables(target)
+    _warn_of_variables(target)
     target.settle("auth", "an auto_auth block is needed: nothing happens here without a login")
     if target.draft.get(("sinks",)) is None and not top.all("env_template"):
         target.settle("outputs", "a template or sink block is needed: there is nothing to write")
@@ -149,6 +160,12 @@ def _put_listener(listener: Written, target: Target, *, quits: bool) -> None:
             target.put((*path, key), listener.get(key), listener.origin_of(key))
     if quits:
         target.put((*path, "enable_quit"), quits, listener.origin)
+
+
+def _warn_of_variables(target: Target) -> None:
+    for last, why in _IDLE_VARIABLES.items():
+        if found := target.variables.first(f"BAO_{last}", f"VAULT_{last}"):
+            target.notes.warn(environment.origin(found[0]), f"has no effect: {why}")
 
 
 def _put_log_variables(target: Target) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.settings.vault_agent.agent_files import GOOD, load
 
 PLAIN = 'role = "metrics_only" tls_disable = true'
@@ -58,3 +60,19 @@ log_rotate_max_files = -1
     assert settings.lifecycle.pid_file == "./pidfile"
     assert log.file == "/var/log/agent/"
     assert (log.rotate_bytes, log.rotate_duration, log.rotate_max_files) == (1000, 172800.0, -1)
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["AGENT_ADDR", "DISABLE_REDIRECTS", "MAX_RETRIES", "RATE_LIMIT", "SRV_LOOKUP", "WRAP_TTL"],
+)
+def test_a_variable_without_effect_is_told(last: str) -> None:
+    loaded = load(GOOD, environ={f"VAULT_{last}": "1", f"BAO_{last}": "2"})
+
+    assert [line for line in loaded.warnings if f"BAO_{last}: has no effect" in line] != []
+
+
+def test_authorities_can_be_in_the_environment() -> None:
+    vault = load(GOOD, environ={"VAULT_CACERT_BYTES": "a", "BAO_CACERT_BYTES": "b"}).settings.vault
+
+    assert vault.ca_pem == "b"
