@@ -117,7 +117,7 @@ class Reporter:
                 found.append(f"output {output.label}: waiting for {names}")
         if self.sinks is not None:
             found += [f"sink {sink.path}: {error}" for sink, error in self.sinks.failures()]
-        if self.app is not None and self.app.pid is None:
+        if self.app is not None and self.app.state != "running":
             found.append(f"application: {self.app.state.value}")
         return found
 
