@@ -72,7 +72,7 @@ class Attempt(ABC, Generic[R]):
         return self._persistently(self._stage)
 
     def commit(self) -> R:
-        """Make what is staged durable and show it to readers."""
+        """Make what is staged durable and show it to readers; stage it first if nothing is."""
         return self._persistently(self._commit)
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Attempt(ABC, Generic[R]):
 
     @abstractmethod
     def _commit(self) -> R:
-        """Commit; after a transient failure nothing is staged any more."""
+        """Commit; at first, and after a transient failure, nothing may be staged."""
 
     def _persistently(self, step: Callable[[], T]) -> T:
         self._begun = True

@@ -152,11 +152,12 @@ class Kept(ABC, Generic[C]):
         self, attempt: Attempt[Published], check: Check | None
     ) -> Published:
         mount, path = self._mount, self._path
-        found = await self._workers.run(mount, attempt.stage, deadline_s=None, strand=path)
-        if found is not None:
-            return found
         if check is not None:
+            found = await self._workers.run(mount, attempt.stage, deadline_s=None, strand=path)
+            if found is not None:
+                return found
             await check(attempt.temp_path)
+        # Stages as well what is not staged yet: one way to a thread and back instead of two.
         return await self._workers.run(mount, attempt.commit, deadline_s=None, strand=path)
 
     def _note(self, found: Published, *, restored: bool) -> None:

@@ -81,8 +81,12 @@ def _mask(
     return {**{key: event[key] for key in _FIRST}, **fields}
 
 
+# `json.dumps` with options makes an encoder for each call, at the price of encoding a line.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _json(_logger: Any, _method: str, event: structlog.typing.EventDict) -> str:
-    return json.dumps(event, ensure_ascii=False)
+    return _encode(event)
 
 
 def _console(_logger: Any, _method: str, event: structlog.typing.EventDict) -> str:

@@ -60,7 +60,8 @@ class Transport:
     """One connection pool to one Vault address.
 
     *token* is sent with every request that does not bring its own. *clock_offset_s* is the
-    server's ``Date`` minus our clock, from the newest answer, or None before the first.
+    server's ``Date`` minus our clock, from the newest answer whose ``Date`` was
+    new, or None before the first.
 
     :raises ConfigError: if a TLS file or the proxy's variable cannot be used.
     """
@@ -74,6 +75,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self.token: str | None = None
         self.clock_offset_s: float | None = None
+        self._last_date = ""
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -175,8 +177,10 @@ class Transport:
         )
 
     def _note_clock(self, date: str | None) -> None:
-        if date is None:
+        # It changes once a second, and parsing it costs as much as decoding a small answer.
+        if date is None or date == self._last_date:
             return
+        self._last_date = date
         try:
             self.clock_offset_s = parsedate_to_datetime(date).timestamp() - time()
         except (ValueError, OverflowError):

@@ -694,11 +694,14 @@ async def test_closing_lets_a_running_publish_end(tmp_path: Path) -> None:
 
 
 async def test_closing_gives_up_a_publish_at_the_deadline_and_leaves_no_rubbish(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def judge(*_arguments: object, **_options: object) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr("leasekeeper.outputs.output_file.check_command", judge)
     world = World(tmp_path, Store(a="a1"))
-    world.output("app", Text(A))
-    world.workers.gate = asyncio.Event()
+    world.output("app", Text(A), validate_command=["judge", "{}"])
 
     async with world.running():
         assert len(os.listdir(tmp_path)) == 1  # the staged file
