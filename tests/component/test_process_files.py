@@ -103,3 +103,11 @@ def test_a_log_whose_directory_is_gone_stops_nobody(tmp_path: Path) -> None:
     for _ in range(5000):
         file.write(b"line\n")
     file.close()
+
+
+def test_a_device_is_never_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.symlink_to("/dev/null")
+
+    assert written(path, 3, size_bytes=1, age_s=1e-9) == [path]
+    assert path.is_symlink()

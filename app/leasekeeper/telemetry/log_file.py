@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import stat
 import threading
 import time
 from dataclasses import dataclass
@@ -72,10 +73,15 @@ class LogFile:
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._file = os.open(self._path, flags, _MODE)
-        self._size, self._opened = os.fstat(self._file).st_size, time.monotonic()
+        status = os.fstat(self._file)
+        self._size, self._opened = status.st_size, time.monotonic()
+        # Nobody wants /dev/stdout or /dev/null put aside.
+        self._rotates = stat.S_ISREG(status.st_mode)
 
     def _is_due(self) -> bool:
         rotation = self._rotation
+        if not self._rotates:
+            return False
         too_large = 0 < rotation.size_bytes <= self._size
         return too_large or 0 < rotation.age_s <= time.monotonic() - self._opened
 

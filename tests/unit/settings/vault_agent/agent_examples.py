@@ -73,6 +73,12 @@ exec {
 }
 """
 
+
+def _method(kind: str, config: str) -> str:
+    """Return a login; the caller ends its block."""
+    return f'auto_auth {{\n method "{kind}" {{ config = {{ {config} }} }}\n'
+
+
 TUTORIAL_AWS = """\
 exit_after_auth = true
 pid_file = "./pidfile"
@@ -167,6 +173,51 @@ EXAMPLES: dict[str, Example] = {
     ),
     "docs process supervisor": Example(
         text=_TOKEN + _ENV + "  error_on_missing_key = true\n}\n" + _EXEC,
+    ),
+    "docs several sinks": Example(
+        text=_method("approle", 'role_id_file_path = "/r" secret_id_file_path = "/s"')
+        + 'sinks { sink { type = "file" config = { path = "/t/1" } }'
+        ' sink { type = "file" config = { path = "/t/2" mode = 0600 } } }\n}\n'
+    ),
+    "docs kubernetes": Example(text=_method("kubernetes", 'role = "web"') + "}\n" + _TEMPLATES),
+    "docs certificate": Example(
+        text=_method("cert", 'name = "web" client_cert = "/c" client_key = "/k" reload = true')
+        + "}\n"
+        + _TEMPLATES
+    ),
+    "docs jwt": Example(
+        text=_method("jwt", 'path = "/jwt" role = "web" remove_jwt_after_reading = false')
+        + "}\n"
+        + _TEMPLATES
+    ),
+    "docs kerberos": Example(
+        text=_method("kerberos", 'username = "u" service = "s" realm = "R" keytab_path = "/k"')
+        + "}\n"
+        + _TEMPLATES,
+        ours=('"kerberos" is not supported',),
+    ),
+    "docs wrapping by the login": Example(
+        text='auto_auth { method "token_file" { wrap_ttl = "5m" config = { token_file_path = "/t" }'
+        ' }\n sink "file" { config = { path = "/t/1" } } }\n',
+        ours=("wrap_ttl: is not supported",),
+    ),
+    "docs forced proxy": Example(
+        text=_TOKEN + 'api_proxy { use_auto_auth_token = "force" }\n' + _PROXYING,
+        ours=("api_proxy: ", "listener: needs"),
+    ),
+    "docs metrics": Example(
+        text='telemetry { prometheus_retention_time = "24h" disable_hostname = true }\n'
+        'listener "tcp" { address = "127.0.0.1:3000" role = "metrics_only" tls_cert_file = "/c"'
+        ' tls_key_file = "/k" agent_api { enable_quit = true } }\n'
+        'listener "unix" { address = "/run/agent.sock" role = "metrics_only" tls_disable = true'
+        ' socket_mode = "600" }\n' + _METRICS + _TOKEN + _TEMPLATES
+    ),
+    "docs process": Example(
+        text='pid_file = "/run/agent.pid"\nlog_level = "warn"\nlog_format = "json"\n'
+        'log_file = "/dev/null"\nlog_rotate_duration = "24h"\nlog_rotate_bytes = 1048576\n'
+        'log_rotate_max_files = 5\ndisable_keep_alives = ["templating"]\ncache {}\n'
+        + _TOKEN
+        + _TEMPLATES
     ),
     "docs persistent cache": Example(
         text=_AWS
