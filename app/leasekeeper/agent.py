@@ -535,6 +535,8 @@ class Agent:
         lifecycle = self._settings.lifecycle
         if lifecycle.on_exit == "keep" and not lifecycle.remove_files:
             return False
+        if self._app is not None and not (self._settings.outputs or self._settings.sinks):
+            return True  # the one who had the credentials has ended with us
         from leasekeeper.aws.ecs import is_end_of_task
 
         if await is_end_of_task(timeout_s=min(1.0, lifecycle.shutdown_deadline / 8)):

@@ -340,3 +340,48 @@ async def test_a_program_that_is_not_there_is_told_before_any_login(
     assert code == 2
     assert "exec.command: there is no program '/nowhere/app'" in program.said
     assert program.events("token.login_succeeded") == []
+
+
+ORPHANAGE = """
+import os, sys, time
+
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(0.1)
+    os._exit(0)
+os.wait()
+
+def orphans():
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            state, parent = open(f"/proc/{name}/stat").read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state == "Z" and parent == "1":
+            yield name
+
+while not list(orphans()):
+    time.sleep(0.01)
+while list(orphans()):
+    time.sleep(0.01)
+sys.exit(42 if os.getppid() == 1 else 1)
+"""
+ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+async def test_as_process_1_it_collects_orphans(world: SharedWorld, tmp_path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        probe = await asyncio.create_subprocess_exec(*ALONE, "true", stderr=asyncio.subprocess.PIPE)
+        await probe.communicate()
+        if probe.returncode == 0:
+            script = tmp_path / "orphanage.py"
+            script.write_text(ORPHANAGE)
+            path = await agent_file(
+                world, tmp_path, "agent", 'env_template "A" {\n contents = "x"\n}\n',
+                f'  command = ["{sys.executable}", "-I", "{script}"]',
+            )  # fmt: skip
+            command, log = [*ALONE, *programs(path)["ours"]], tmp_path / "log"
+            async with running(command, environment(tmp_path), log) as process:
+                assert await asyncio.wait_for(process.wait(), 40) == 42, log.read_text()
+            return
+    pytest.skip("this user may not make a process namespace")

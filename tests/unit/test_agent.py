@@ -168,3 +168,18 @@ def group(*errors: Exception) -> ExceptionGroup[Exception]:
 )
 def test_every_end_has_its_exit_code(raised: Exception, code: int) -> None:
     assert _report(raised) == code
+
+
+async def test_what_only_the_application_had_is_final_when_it_has_ended() -> None:
+    """Elsewhere than on ECS, or when only this container stops, files may still be read."""
+    model = Settings.model_validate(
+        {
+            "auth": {"method": "approle", "role_id": "r"},
+            "exec": {"command": ["app"], "env": [{"name": "A", "template": "x"}]},
+            "lifecycle": {"on_exit": "revoke"},
+        }
+    )
+    agent = Agent(model, {})
+    agent._app = cast(Any, object())
+
+    assert await agent._is_final()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -335,3 +337,12 @@ async def test_the_first_to_end_cancels_the_others_and_its_error_propagates() ->
     with pytest.raises(ZeroDivisionError):
         await first_of(asyncio.sleep(100), fail())
     assert now() - began == pytest.approx(1, abs=0.1)
+
+
+def test_a_run_without_an_application_imports_nothing_of_this() -> None:
+    program = (
+        "import sys, leasekeeper.agent, leasekeeper.web.report, leasekeeper.settings.loading\n"
+        "print(*[name for name in sys.modules if name.startswith('leasekeeper.supervise')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert ran.stdout.split() == []

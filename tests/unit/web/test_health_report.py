@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.latch import Latch
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.supervise.supervisor import AppState
 from leasekeeper.web.report import Health, Reporter
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, KV, World
@@ -65,6 +67,19 @@ class Scene:
             outputs=self.outputs,  # type: ignore[arg-type]
             expiry_grace_s=grace_s,
         )
+
+    def run_application(self) -> SimpleNamespace:
+        """Let the output be the environment of an application that does not run yet."""
+        app = SimpleNamespace(
+            state=AppState.WAITING,
+            pid=None,
+            starts=0,
+            started_at=None,
+            snapshots=(),
+            output=self.output,
+        )
+        object.__setattr__(self.report, "app", app)
+        return app
 
     async def publish(self, request: SecretRequest = CREDS) -> Snapshot:
         await self.world.until(lambda: self.world.store.snapshot(request) is not None, within_s=5)
@@ -308,3 +323,37 @@ def count_of_steps(work: Any) -> int:
     finally:
         sys.setprofile(None)
     return calls
+
+
+async def test_it_is_starting_until_the_application_runs_and_degraded_while_it_is_restarted(
+    vault: FakeVault,
+) -> None:
+    scene = Scene(vault)
+    app = scene.run_application()
+    async with scene.world.running(KV):
+        await scene.publish(KV)
+        assert scene.report.health() is Health.STARTING
+        app.state, app.starts, app.pid = AppState.RUNNING, 1, 4711
+        assert scene.report.health() is Health.HEALTHY
+        app.state = AppState.RESTARTING
+
+        assert scene.report.health() is Health.DEGRADED
+        assert scene.report.reasons() == ["application: restarting"]
+
+
+async def test_an_application_with_an_old_credential_is_unhealthy_when_that_ends(
+    vault: FakeVault,
+) -> None:
+    """With restart_on_secret_changes: never the newest value is not the one in use."""
+    scene = Scene(vault)
+    app = scene.run_application()
+    vault.lease_max_ttl = 60
+    async with scene.world.running(CREDS):
+        old = await scene.publish()
+        app.state, app.starts, app.snapshots = AppState.RUNNING, 1, (old,)
+        await scene.world.until(lambda: scene.world.store.snapshot(CREDS) is not old, within_s=60)
+        await scene.publish()
+        assert scene.report.health() is Health.HEALTHY
+        await asyncio.sleep(61)
+
+        assert scene.report.health() is Health.UNHEALTHY
