@@ -36,6 +36,7 @@ from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.tasks import RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.store import SecretStore
+from leasekeeper.settings import task_paths
 from leasekeeper.settings.durations import format_duration
 from leasekeeper.settings.model import EnvSection, OutputSection, Settings
 from leasekeeper.sinks.token_sinks import TokenSinks
@@ -47,6 +48,7 @@ from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
 
 if TYPE_CHECKING:
+    from leasekeeper.files.task_folders import TaskFolders
     from leasekeeper.membership import Membership
     from leasekeeper.supervise.supervisor import Supervisor
     from leasekeeper.web.listeners import Listeners
@@ -234,6 +236,7 @@ class Agent:
         self._listeners: Listeners | None = None
         self._environ = dict(os.environ if environ is None else environ)
         self._app: Supervisor | None = None
+        self._folders: TaskFolders | None = None
         self.stop = asyncio.Event()
 
     @property
@@ -246,6 +249,10 @@ class Agent:
 
         :raises AgentError: if the start cannot succeed; its class has the exit code.
         """
+        if task_paths.names_in(self._settings):
+            from leasekeeper.aws.task_paths import resolve
+
+            self._settings, self._folders = await resolve(self._settings)
         settings = self._settings
         sources = compile_sources(settings, self._dialect)
         environment = compile_environment(settings, self._dialect)
@@ -428,6 +435,8 @@ class Agent:
             "vault watch": parts.client.reachability.watch,
             "start-up": lambda: self._start_up(parts, member),
         }
+        if self._folders is not None:
+            roots["task folders"] = self._folders.run
         if member is not None:
             roots["leadership"] = lambda: member.keep_leading(parts.reporter)
         stop = self.stop

@@ -302,3 +302,17 @@ async def test_with_an_iam_login_it_fits_into_70_mib(world: SharedWorld, tmp_pat
         await program.stop()
 
     assert resident <= 70 * 2**20
+
+
+async def test_each_task_writes_to_a_folder_of_its_own(world: SharedWorld, tmp_path: Path) -> None:
+    destination = tmp_path / "{task_family}" / "{task_id}" / "out"
+    async with Leasekeeper(
+        env=world.parts.environment(), config=config(world, destination)
+    ) as program:
+        await program.event("agent.ready")
+        folder = tmp_path / "product-api" / world.parts.ecs.task_id
+        assert set(os.listdir(folder)) == {"out", ".leasekeeper-task"}
+        code, _ = await program.stop()
+
+    assert code == 0
+    assert set(os.listdir(folder)) == {"out", ".leasekeeper-task"}

@@ -11,6 +11,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from leasekeeper.settings import task_paths
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from urllib.parse import SplitResult
@@ -136,7 +138,7 @@ def destination(value: str) -> str:
     if not value.startswith("/"):
         msg = "needs an absolute path"
         raise ValueError(msg)
-    names = file_path(value).split("/")
+    names = task_paths.checked(file_path(value)).split("/")
     if names[-1] in ("", ".", ".."):
         msg = "needs the path of a file, not of a directory"
         raise ValueError(msg)

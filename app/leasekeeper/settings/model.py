@@ -233,6 +233,9 @@ class LifecycleSection(Section):
     remove_files: bool = False
     """Remove the files of outputs and sinks at the end, before the token is revoked; on ECS only
     when the whole task stops. A file that another task has replaced meanwhile stays."""
+    remove_dead_tasks: Duration = 86400.0
+    """When folders are named after `{task_id}`: how long the task of another one must have been
+    silent until our files in it, those that its marker names, are removed; `0` is never."""
     expiry_grace: Duration = 0.0
     """How long after the end of a credential on disk health turns unhealthy."""
     publish_deadline: Timeout = 30.0
