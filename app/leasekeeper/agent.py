@@ -233,6 +233,7 @@ class Agent:
         self._settings = settings
         self._dialect = dialect
         self._reporter: Reporter | None = None
+        self._client: VaultClient | None = None
         self._listeners: Listeners | None = None
         self._environ = dict(os.environ if environ is None else environ)
         self._app: Supervisor | None = None
@@ -293,7 +294,7 @@ class Agent:
         self, sources: Sources, environment: Source | None, member: Membership | None = None
     ) -> None:
         parts = self._build(sources, environment, member.fence if member else no_fence)
-        self._reporter = parts.reporter
+        self._reporter, self._client = parts.reporter, parts.client
         web = self._web(parts.reporter) if member is None else None
         try:
             if web is not None:
@@ -321,7 +322,9 @@ class Agent:
         self.stop.set()
 
     async def reload(self) -> None:
-        """Read files again that may change while we run: the web server's certificates."""
+        """Read files again that may change while we run: certificates of both sides."""
+        if self._client is not None:
+            self._client.renew_connections()
         if self._listeners is not None:
             await self._listeners.reload()
 

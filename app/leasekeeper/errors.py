@@ -126,12 +126,14 @@ class VaultUnavailable(VaultError):
 
     *retry_after_s* is the pause that Vault asked for, in seconds, or None. *unreachable* raises the
     doubt that nobody behind the address can serve anything now; `Reachability` then finds out.
+    *interrupted* says that the request hung through an outage that has ended: try again at once.
     """
 
     exit_code = EXIT_STARTUP_DEADLINE
     retryable = True
     retry_after_s: float | None = None
     unreachable: bool = False
+    interrupted: bool = False
 
 
 class VaultDenied(VaultError):

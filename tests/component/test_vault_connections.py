@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from leasekeeper.errors import ConfigError, VaultUnavailable
 from leasekeeper.settings.model import VaultSection
+from leasekeeper.vault import transport
 from leasekeeper.vault.client import VaultClient
 from tests.fakes.authority import Authority
-from tests.fakes.wire import CLOSE, RESET, Request, http, serving, vault
+from tests.fakes.wire import CLOSE, RESET, Request, http, refusal, serving, vault
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 OK = vault({"a": "b"})
@@ -300,16 +302,193 @@ def test_a_request_that_meets_a_dying_connection_is_sent_once_more(run: Run, end
     assert seen[1].body
 
 
-def test_a_login_is_never_sent_twice_by_itself(run: Run) -> None:
-    """It may have made a token; whoever asked decides on another."""
+@pytest.mark.parametrize(
+    "ask_for",
+    [
+        lambda client: client.login("aws", {"role": "web"}),
+        lambda client: client.read("database/creds/web"),
+        lambda client: client.write("pki/issue/web", {"common_name": "web"}),
+    ],
+    ids=["login", "read", "write"],
+)
+@pytest.mark.parametrize("end", [CLOSE, RESET], ids=["closed", "reset"])
+def test_what_makes_something_is_never_sent_twice_by_itself(
+    run: Run, end: bytes, ask_for: Callable[[VaultClient], Coroutine[Any, Any, Any]]
+) -> None:
+    """The answer was lost, and the credential made: whoever asked decides on another."""
+
+    def script(request: Request) -> bytes:
+        return end if "health" not in request.target and "warm" not in request.target else OK
 
     async def asked() -> list[str]:
-        async with serving(CLOSE) as wire, client_of(wire.address) as client:
+        async with serving(script) as wire, client_of(wire.address) as client:
+            await client.read("kv/warm")  # a connection that is used again
             with pytest.raises(VaultUnavailable):
-                await client.login("aws", {"role": "web"})
+                await ask_for(client)
+            assert wire.connections == 1
             return wire.targets
 
-    assert run(asked()) == ["POST /v1/auth/aws/login"]
+    assert len(run(asked())) == 2
+
+
+def test_what_makes_something_does_not_trust_an_idle_connection(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have died without a word, and then nobody knows what was done."""
+    monkeypatch.setattr(transport, "_TRUSTED_S", 0.01)
+
+    async def asked() -> list[int]:
+        async with serving(OK) as wire, client_of(wire.address) as client:
+            await client.read("kv/x")
+            await asyncio.sleep(0.02)
+            await client.lookup_token()
+            await asyncio.sleep(0.02)
+            await client.read("database/creds/web")
+            return [request.connection for request in wire.requests]
+
+    assert run(asked()) == [1, 1, 2]
+
+
+def test_requests_that_hang_hold_nobody_else_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "SLOW_S", 0.05)
+
+    async def never() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def asked() -> None:
+        script = lambda request: never() if "hangs" in request.target else OK  # noqa: E731
+        async with (
+            serving(script) as wire,
+            client_of(wire.address, max_connections=2) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            hanging = [group.create_task(client.read(f"kv/hangs{n}")) for n in range(4)]
+            async with asyncio.timeout(4):  # less than their time limit
+                assert (await client.read("kv/x")).data == {"a": "b"}
+            for task in hanging:
+                task.cancel()
+
+    run(asked())
+
+
+def test_connections_are_made_anew_once_somebody_doubts_them(run: Run) -> None:
+    """After a fail-over, kept connections are silent and new ones lead to the new node."""
+
+    async def asked() -> list[int]:
+        async with serving(OK) as wire, client_of(wire.address) as client:
+            await client.lookup_token()
+            assert await client._ask_health()
+            await client.lookup_token()
+            return [request.connection for request in wire.requests]
+
+    assert run(asked()) == [1, 2, 3]
+
+
+def test_a_request_that_hung_through_an_outage_ends_with_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SLOW_S", 0.01)
+
+    async def never() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def asked() -> VaultUnavailable:
+        script = lambda request: OK if "health" in request.target else never()  # noqa: E731
+        async with (
+            serving(script) as wire,
+            client_of(wire.address) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            hanging = group.create_task(_error_of(client.read("database/creds/web")))
+            while not wire.requests:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
+            client.reachability._lost(VaultUnavailable("away"))
+            assert await client._ask_health()
+            return await hanging
+
+    error = run(asked())
+
+    assert error.interrupted
+    assert not error.unreachable
+
+
+async def _error_of(request: Coroutine[Any, Any, Any]) -> VaultUnavailable:
+    with pytest.raises(VaultUnavailable) as raised:
+        await request
+    return raised.value
+
+
+def test_a_replica_that_has_not_caught_up_is_asked_again_at_once(run: Run) -> None:
+    answers = [refusal(412, "required index state not present")] * 3
+
+    async def asked() -> int:
+        script = lambda _request: answers.pop() if answers else OK  # noqa: E731
+        async with serving(script) as wire, client_of(wire.address) as client:
+            await client.read("database/creds/web")
+            return len(wire.requests)
+
+    assert run(asked()) == 4
+
+
+# -- TLS files that change ----------------------------------------------------------------------
+
+
+def test_a_rotated_authority_is_read_without_a_restart(
+    run: Run, authority: Authority, tmp_path: Path
+) -> None:
+    """The server's certificate changes first: an outage with a clear reason until the file does."""
+    trust = tmp_path / "trust.pem"
+    trust.write_bytes(authority.file.read_bytes())
+    (tmp_path / "new").mkdir()
+    successor = Authority(tmp_path / "new", "successor")
+
+    async def asked() -> None:
+        async with (
+            serving(OK, tls=successor.server(NEAR)) as wire,
+            client_of(wire.address, ca_file=str(trust)) as client,
+        ):
+            with pytest.raises(VaultUnavailable, match="cannot be verified"):
+                await client.read("kv/x")
+            trust.write_text("half written")
+            with pytest.raises(VaultUnavailable, match="cannot be verified"):
+                await client.read("kv/x")
+            trust.write_bytes(successor.file.read_bytes())
+            assert (await client.read("kv/x")).data == {"a": "b"}
+
+    with capture_logs() as logs:
+        run(asked())
+
+    events = [line["event"] for line in logs if line["event"].startswith("vault.tls")]
+    assert events == ["vault.tls_files_unusable", "vault.tls_files_read"]
+
+
+def test_a_rotated_client_certificate_is_used_for_new_connections(
+    run: Run, authority: Authority, tmp_path: Path
+) -> None:
+    certificate, key = authority.issue("web")
+    seen: list[object] = []
+    tls = authority.server(NEAR, clients=True)
+
+    async def asked() -> None:
+        async with serving(OK, tls=tls) as wire:
+            settings = {"client_cert_file": certificate, "client_key_file": key}
+            async with client_of(wire.address, ca_file=str(authority.file), **settings) as client:
+                await client.read("kv/x")
+                seen.append(client._transport._tls.context)
+                newer, newer_key = authority.issue("web")
+                Path(newer).replace(certificate)
+                Path(newer_key).replace(key)
+                client.renew_connections()
+                await client.read("kv/x")
+                seen.append(client._transport._tls.context)
+                assert wire.connections == 2
+
+    run(asked())
+
+    assert seen[0] is not seen[1]
 
 
 def test_closing_leaves_no_socket_behind(run: Run, authority: Authority) -> None:

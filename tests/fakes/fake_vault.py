@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from yarl import URL
+
 from leasekeeper.errors import VaultUnavailable
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.vault.response import JsonNumber
@@ -74,6 +76,7 @@ class FakeVault(Transport):
         self.requests: list[tuple[float, str, str]] = []
         self.faults: list[Fault] = []
         self.down = False
+        self.black_hole = False  # whatever is sent meanwhile is never answered, not even later
         self.token_ttl, self.token_max_ttl = 60.0, math.inf
         self.token_kind, self.token_period, self.token_renewable = "service", 0.0, True
         self.lease_ttl, self.lease_max_ttl, self.lease_renewable = 30.0, 90.0, True
@@ -113,22 +116,23 @@ class FakeVault(Transport):
 
     # -- the wire
 
-    async def send(
+    async def _exchange(
         self,
         method: str,
-        path: str,
+        url: URL,
         headers: Mapping[str, str],
-        body: Any = None,
-        params: Mapping[str, Any] | None = None,
+        data: bytes | None,
         *,
-        timeout_s: float | None = None,
+        alone: bool = False,
     ) -> Reply:
-        method, path = method.upper(), path.removeprefix("/v1/")
+        path = url.raw_path_qs.removeprefix("/v1/")
         if path.endswith("?list=true"):
             method, path = "LIST", path.removesuffix("?list=true")
-        token = headers.get("X-Vault-Token", self.token)
+        token = headers.get("X-Vault-Token")
         self.requests.append((self._now(), method, path))
         await asyncio.sleep(self.latency_s)
+        if self.black_hole:
+            await asyncio.Event().wait()
         if self.down:
             error = VaultUnavailable("Vault at http://fake:8200 cannot be reached")
             error.unreachable = True
@@ -141,7 +145,7 @@ class FakeVault(Transport):
                     error.unreachable = True
                     raise error
                 return _reply(fault.status, {"errors": list(fault.errors)}, fault.headers)
-        return self._serve(method, path, token, body or {})
+        return self._serve(method, path, token, json.loads(data) if data else {})
 
     async def close(self) -> None:
         return

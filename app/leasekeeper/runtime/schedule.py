@@ -13,8 +13,11 @@ from typing import NoReturn, Protocol
 from leasekeeper.runtime.clock import due as has_come
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.tasks import Nursery
+from leasekeeper.runtime.turnstile import Place, Turnstile
 
 _AFTER_A_BUG_S = 60.0
+# A step that takes longer gives its place to the next.
+SLOW_STEP_S = 2.0
 
 
 class Job(Protocol):
@@ -42,8 +45,10 @@ class Schedule:
     """Runs the steps of many jobs: a heap and one timer serve thousands of them.
 
     A job never runs twice at the same time; waking a running job runs it once more. At most
-    *concurrency* steps run at a time. A step that raises is a bug: *on_error* hears of it and the
-    job is tried again after a minute, because a secret that nobody cares for would run out.
+    *concurrency* steps run at a time, not counting those that have taken longer than
+    `SLOW_STEP_S`: what hangs holds nobody else up. A step that raises is a bug: *on_error* hears of
+    it and the job is tried again after a minute, because a secret that nobody cares for would run
+    out.
     """
 
     def __init__(self, *, concurrency: int, on_error: Callable[[str, BaseException], None]) -> None:
@@ -51,7 +56,7 @@ class Schedule:
         self._heap: list[tuple[float, int, int, _Entry]] = []
         self._order = itertools.count()
         self._changed = asyncio.Event()
-        self._slots = asyncio.Semaphore(concurrency)
+        self._places = Turnstile(places=concurrency, slow_s=SLOW_STEP_S)
         self._nursery = Nursery(on_error)
 
     def wake(self, job: Job, *, at: float = -math.inf) -> None:
@@ -79,8 +84,8 @@ class Schedule:
                     await self._wait()
                     continue
                 entry.running, entry.due = True, math.inf
-                await self._slots.acquire()
-                self._nursery.start(entry.job.name, self._step(entry))
+                place = await self._places.take()
+                self._nursery.start(entry.job.name, self._step(entry, place))
         finally:
             await self._nursery.close()
 
@@ -104,12 +109,12 @@ class Schedule:
         except TimeoutError:
             return
 
-    async def _step(self, entry: _Entry) -> None:
+    async def _step(self, entry: _Entry, place: Place) -> None:
         due = now() + _AFTER_A_BUG_S
         try:
             due = await entry.job.step()
         finally:
-            self._slots.release()
+            place.give_back()
             entry.running = False
             # Whatever woke the job during its step is remembered in entry.due.
             self._push(entry, min(due, entry.due))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from time import time
 
@@ -10,20 +11,25 @@ from leasekeeper.secrets.mounts import Mounts, api_path
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.vault.client import Mount, VaultClient
 from leasekeeper.vault.response import VaultResponse
+from leasekeeper.vault.transport import Manner
 
 
 async def ask(
-    client: VaultClient, mounts: Mounts, request: SecretRequest, mount: Mount | None
+    client: VaultClient,
+    mounts: Mounts,
+    request: SecretRequest,
+    mount: Mount | None,
+    manner: Manner,
 ) -> tuple[VaultResponse, int]:
     """Return the answer of *mount*, and the number of the token that asked.
 
     :raises VaultError: if there is none.
     """
     try:
-        return await _ask_at(mount, client, request)
+        return await _ask_at(mount, client, request, manner)
     except SecretNotFound:
         if (mount_now := await mounts.again(request.path)) != mount:
-            return await _ask_at(mount_now, client, request)
+            return await _ask_at(mount_now, client, request, manner)
         if request.operation is not Operation.LIST:
             raise
     return VaultResponse(data={"keys": []}), client.token_serial
@@ -36,21 +42,25 @@ def may_mint(mount: Mount | None, request: SecretRequest) -> bool:
 
 
 async def _ask_at(
-    mount: Mount | None, client: VaultClient, request: SecretRequest
+    mount: Mount | None, client: VaultClient, request: SecretRequest, manner: Manner
 ) -> tuple[VaultResponse, int]:
     path = api_path(mount, request.operation, request.path)
+    # What may mint is never sent twice: the answer may be lost, and the lease made.
+    manner = replace(manner, repeatable=not may_mint(mount, request))
     # Nothing is awaited between this line and the request's headers.
     serial = client.token_serial
     match request.operation:
         case Operation.READ:
-            response = await client.read(path)
+            response = await client.read(path, manner)
             if mount is not None and mount.is_kv2:
                 check_deletion(response, path)
             return response, serial
         case Operation.WRITE:
             arguments = dict(request.arguments)
             kv2 = mount is not None and mount.is_kv2
-            return await client.write(path, {"data": arguments} if kv2 else arguments), serial
+            body = {"data": arguments} if kv2 else arguments
+            # A write changes Vault, whatever is mounted there.
+            return await client.write(path, body, replace(manner, repeatable=False)), serial
     return await client.list(path), serial
 
 

@@ -45,6 +45,7 @@ from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
 from leasekeeper.vault.response import VaultResponse
+from leasekeeper.vault.transport import Manner, Urgency
 
 RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
 # While there is no value that works, an application is down: do not make it wait for a minute.
@@ -54,6 +55,12 @@ _URGENT_RETRY = Backoff(minimum_s=1.0, maximum_s=15.0)
 _LOST_AGAIN = Backoff(minimum_s=1.0, maximum_s=120.0)
 # A last attempt at a new value when every renewal has failed: at five sixths of the lease's life.
 _SAFETY_NET = 1 / 6
+# After an outage, a fleet does not ask for everything in the same moment.
+_RETURN_SPREAD_S = 0.5
+# Time limits of requests follow what is left of a value, so that there is time for another try;
+# but making one may really take long.
+_SHORTEST_RENEWAL_S = 2.0
+_SHORTEST_FETCH_S = 10.0
 # A lease that is gone is noticed on the way to its replacement; do not wait for less than this.
 _SHORTEST_RETRY_S = 0.5
 # Every plan lets a value live for longer than this part of its life, jitter and overlap included.
@@ -163,7 +170,9 @@ class SecretKeeper:
 
     def vault_returned(self) -> float:
         """React to the end of an outage; return when to try again what had failed."""
-        at = now() + self._context.rng.random()
+        at = now() + self._context.rng.random() * _RETURN_SPREAD_S
+        self._trouble.start_over()
+        self._renewal_trouble.start_over()
         if self._renewal_trouble.active:
             self.renew_at = min(self.renew_at, at)
         if self._trouble.active:
@@ -206,9 +215,11 @@ class SecretKeeper:
         mount = await context.mounts.of(request.path)
         no_mint = old is not None and old.kind not in MINTED
         if no_mint or not may_mint(mount, request):
-            return await ask(context.client, context.mounts, request, mount)
+            return await ask(context.client, context.mounts, request, mount, self._manner())
         async with context.budgets.mint(request, planned=self._is_planned()):
-            response, serial = await ask(context.client, context.mounts, request, mount)
+            response, serial = await ask(
+                context.client, context.mounts, request, mount, self._manner()
+            )
         if life_of(response, request.operation, wall_s=time()).kind not in MINTED:
             context.budgets.refund(request)
         self._held = None
@@ -237,6 +248,14 @@ class SecretKeeper:
             )
         self._held = error
 
+    def _manner(self) -> Manner:
+        """Return how to ask: in a time, and with an urgency, that follow what is left."""
+        left = self._left_s()
+        return Manner(
+            limit_s=max(left / 2, _SHORTEST_FETCH_S) if left > 0 else math.inf,
+            urgency=Urgency.ORDINARY if math.isinf(left) else Urgency.EXPIRING,
+        )
+
     async def _denied(self, error: VaultDenied) -> None:
         try:
             if await self._context.tokens.verify(error):
@@ -253,10 +272,12 @@ class SecretKeeper:
 
     def _failed(self, error: VaultError) -> None:
         self._trouble.failed(error, **self._until())
-        self.fetch_at = now() + self._retry_delay(error, self._trouble.count - 1)
+        self.fetch_at = now() + self._retry_delay(error, self._trouble.attempts - 1)
 
     def _retry_delay(self, error: VaultError, attempt: int) -> float:
         rng, left = self._context.rng, self._left_s()
+        if isinstance(error, VaultUnavailable) and error.interrupted:
+            return rng.random() * _RETURN_SPREAD_S
         if left > 0:
             delay = min(RETRY.delay(attempt, rng), max(left / 4, _SHORTEST_RETRY_S))
         else:
@@ -374,7 +395,8 @@ class SecretKeeper:
     async def _renew(self, lease: SecretLease) -> None:
         client = self._context.client
         try:
-            answer = await client.renew_lease(lease.lease_id, lease.increment_s)
+            limit_s = max(self._left_s() / 4, _SHORTEST_RENEWAL_S)
+            answer = await client.renew_lease(lease.lease_id, lease.increment_s, limit_s=limit_s)
         except VaultDenied as error:
             await self._renewal_denied(lease, error)
         except VaultError as error:
@@ -388,9 +410,8 @@ class SecretKeeper:
             self._renewed(lease, float(answer.lease_duration_s))
 
     def _renewal_failed(self, error: VaultError) -> None:
-        attempt = self._renewal_trouble.count
         self._renewal_trouble.failed(error, **self._until())
-        self.renew_at = now() + self._retry_delay(error, attempt)
+        self.renew_at = now() + self._retry_delay(error, self._renewal_trouble.attempts - 1)
 
     def _renewed(self, lease: SecretLease, granted_s: float) -> None:
         context, at = self._context, now()

@@ -35,7 +35,7 @@ END = "<!-- tables: end -->\n"
 
 _Schema = dict[str, Any]
 _HEAD = "| Key | Type | Default | Environment | Meaning |\n|---|---|---|---|---|\n"
-_TYPES = {"string": "text", "boolean": "`true` or `false`", "integer": "number"}
+_TYPES = {"string": "text", "boolean": "`true` or `false`", "integer": "number", "number": "number"}
 _TABLE_KEY = "<path>"
 # Where the classes of the model are written.
 _MODEL = (fields, auth, notify, groups, process, sinks, execution, model)

@@ -68,7 +68,14 @@ class VaultSection(Section):
     timeout: Timeout = 30.0
     """Longest time for one request, connection included."""
     max_connections: Annotated[int, Field(ge=1, le=100)] = 8
-    """Connections kept open to Vault; also how many requests run at the same time."""
+    """How many requests run at the same time, and so how many connections are kept open. One that
+    has had no answer for 2 s is not counted: what hangs holds nothing else up."""
+    rate_limit: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] = 0.0
+    """Most requests per second, over time; `0` is no limit. Requests for tokens and for what is
+    about to end go first, probes last."""
+    rate_burst: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """How many requests may be sent at once before `rate_limit` applies; `0` is as many as
+    `rate_limit` allows in a second."""
 
     @model_validator(mode="after")
     def _check(self) -> VaultSection:

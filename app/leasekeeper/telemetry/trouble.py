@@ -19,6 +19,7 @@ class Trouble:
         self._fields = fields
         self.error: AgentError | None = None
         self.count = 0
+        self.attempts = 0
         self._since = 0.0
 
     @property
@@ -29,15 +30,20 @@ class Trouble:
     def failed(self, error: AgentError, **fields: object) -> None:
         """Note one failed attempt."""
         if self.error is None:
-            self._since, self.count = now(), 0
+            self._since, self.count, self.attempts = now(), 0, 0
         known = self.error is not None and self.error.message == error.message
         self.error = error
         self.count += 1
+        self.attempts += 1
         report = log.debug if known else log.warning
         details = (
             {"error": error.message, "hint": error.hint} if error.hint else {"error": error.message}
         )
         report(f"{self._event}_failed", **self._fields, **details, **fields)
+
+    def start_over(self) -> None:
+        """Count `attempts` anew, for pauses that begin short again: circumstances have changed."""
+        self.attempts = 0
 
     def recovered(self, **fields: object) -> None:
         """Note a success; says so once if anything had failed before."""

@@ -39,6 +39,8 @@ from leasekeeper.vault.response import AuthData
 GOOD_FOR_S = 5.0
 # The ends of earlier tokens are remembered, because leases on disk still die with them.
 REMEMBERED_TOKENS = 8
+# Time limits of renewals follow what is left of the token, so that there is time for another try.
+_SHORTEST_RENEWAL_S = 2.0
 # A login whose token is refused at once must not turn into a login loop.
 _QUICK_END = Backoff(minimum_s=1.0, maximum_s=60.0)
 
@@ -183,6 +185,8 @@ class TokenKeeper:
         extensible = self.lease is not None and self.lease.renewable and not self.lease.final
         if self._renewal_trouble.active and extensible:
             self._renew_at = -math.inf
+        self._login_trouble.start_over()
+        self._renewal_trouble.start_over()
         self._wake.set()
 
     # -- logging in -----------------------------------------------------------------------------
@@ -192,7 +196,7 @@ class TokenKeeper:
         if self.lease is None and self._quick_ends > 1:
             # One revocation is healed at once, a series is not fed.
             await asyncio.sleep(_QUICK_END.delay(self._quick_ends - 2, self._rng))
-        attempt = 0
+        self._login_trouble.start_over()
         while True:
             try:
                 auth = await self._method.login(self._client)
@@ -200,7 +204,7 @@ class TokenKeeper:
                 self._note_failed_login(error)
                 if self._exit_on_error:
                     raise
-                pause = self._retry_delay(error, attempt)
+                pause = self._retry_delay(error, self._login_trouble.attempts - 1)
             else:
                 LOGINS.inc("ok")
                 self._adopt(auth)
@@ -210,7 +214,6 @@ class TokenKeeper:
             up = self._client.reachability.up
             await self._pause(min(pause if up else self._backoff.maximum_s, self._left_s()))
             self._drop_if_ended()
-            attempt += 1
 
     def _left_s(self) -> float:
         """Return for how long the live token lives; ``math.inf`` if there is none."""
@@ -218,6 +221,8 @@ class TokenKeeper:
 
     def _retry_delay(self, error: AuthError | VaultError, attempt: int) -> float:
         left = self._left_s()
+        if isinstance(error, VaultUnavailable) and error.interrupted:
+            return self._rng.random() / 2
         # A quarter of what is left: four more tries before the old token ends.
         soon = max(left / 4, self._backoff.minimum_s)
         delay = min(self._backoff.delay(attempt, self._rng), soon)
@@ -260,6 +265,13 @@ class TokenKeeper:
             renewable=lease.renewable,
             policies=list(auth.policies or auth.token_policies),
         )
+        if auth.num_uses > 0:
+            log.warning(
+                "token.uses_limited",
+                uses=auth.num_uses,
+                hint="every renewal and every probe is a use; set token_num_uses of the role to 0, "
+                "or the token ends early and logins follow each other",
+            )
         if not same:
             for listener in self._listeners:
                 listener()
@@ -294,7 +306,8 @@ class TokenKeeper:
 
     async def _renew(self, lease: TokenLease) -> None:
         try:
-            answer = await self._client.renew_token(lease.increment_s)
+            limit_s = max(self._left_s() / 4, _SHORTEST_RENEWAL_S)
+            answer = await self._client.renew_token(lease.increment_s, limit_s=limit_s)
         except VaultError as error:
             await self._renewal_failed(lease, error)
         else:
@@ -311,9 +324,8 @@ class TokenKeeper:
         if self.serial != lease.serial:
             return
         if isinstance(error, VaultUnavailable):
-            attempt = self._renewal_trouble.count
             self._renewal_trouble.failed(error, expires=iso(lease.expires_at))
-            self._renew_at = now() + self._retry_delay(error, attempt)
+            self._renew_at = now() + self._retry_delay(error, self._renewal_trouble.attempts - 1)
         else:
             self._give_up_renewing(lease, error)
 

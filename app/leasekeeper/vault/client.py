@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,14 +25,24 @@ from leasekeeper.vault.decoding import whole as whole
 from leasekeeper.vault.reachability import Reachability
 from leasekeeper.vault.refusals import raise_for_status
 from leasekeeper.vault.response import VaultResponse, WrapInfo
-from leasekeeper.vault.transport import Reply, Transport
+from leasekeeper.vault.transport import SLOW_S, Manner, Reply, Transport, Urgency
 
 # Mounted by Vault itself, and never a KV engine: there is nothing to ask about them.
 _BUILT_IN = ("auth/", "cubbyhole/", "identity/", "sys/")
 # Operations that templates ask for; what else is asked gets along with half an answer.
 _SECRETS = frozenset({"read", "write", "list"})
 # A server that is there answers sys/health at once, so a short wait finds its return early.
-_HEALTH_TIMEOUT_S = 5.0
+# On a connection of its own, because those that others use may be dead.
+_HEALTH = Manner(limit_s=5.0, alone=True)
+_TOKEN = Manner(urgency=Urgency.TOKEN)
+_TOKEN_AGAIN = Manner(urgency=Urgency.TOKEN, repeatable=True)
+_ORDINARY = Manner()
+_AGAIN = Manner(repeatable=True)
+# Nobody waits for a probe, and one that hangs keeps the next from finding out.
+_PROBE = Manner(urgency=Urgency.PROBE, repeatable=True, limit_s=10.0)
+_RENEWAL = Manner(urgency=Urgency.EXPIRING, repeatable=True)
+# Pauses before a request is sent again to a replica that has not caught up (412), in seconds.
+_CATCHING_UP_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 # sys/health of a disaster recovery secondary, which serves nobody until it is promoted.
 _DR_SECONDARY = 472
 
@@ -70,6 +82,7 @@ class VaultClient:
         transport: Transport | None = None,
     ) -> None:
         self._transport = transport or Transport(settings)
+        self._transport.on_slow = self._note_slow
         self.reachability = Reachability(self._ask_health, rng or random.Random())  # noqa: S311
         self.token_serial = 0
 
@@ -96,19 +109,24 @@ class VaultClient:
         headers = {"X-Vault-Token": ""}
         if namespace is not None:
             headers["X-Vault-Namespace"] = namespace
-        return await self._call("login", "POST", path, dict(body), headers, needs=("auth",))
+        return await self._call(
+            "login", "POST", path, dict(body), headers, needs=("auth",), manner=_TOKEN
+        )
 
     async def lookup_token(self, token: str | None = None) -> VaultResponse:
         """Look up *token*, or the token in use."""
         headers = {} if token is None else {"X-Vault-Token": token}
         path = "auth/token/lookup-self"
-        return await self._call("lookup_token", "GET", path, headers=headers, needs=("data",))
+        return await self._call(
+            "lookup_token", "GET", path, headers=headers, needs=("data",), manner=_TOKEN_AGAIN
+        )
 
-    async def renew_token(self, increment_s: float) -> VaultResponse:
+    async def renew_token(self, increment_s: float, *, limit_s: float = math.inf) -> VaultResponse:
         """Renew the token in use, asking for *increment_s* seconds."""
         body = {"increment": f"{round(increment_s)}s"}
         path = "auth/token/renew-self"
-        return await self._call("renew_token", "POST", path, body, needs=("auth",))
+        manner = replace(_TOKEN_AGAIN, limit_s=limit_s)
+        return await self._call("renew_token", "POST", path, body, needs=("auth",), manner=manner)
 
     async def revoke_token(self) -> None:
         """Revoke the token in use, and with it every lease that it created."""
@@ -126,18 +144,23 @@ class VaultClient:
 
     # -- secrets --------------------------------------------------------------------------------
 
-    async def read(self, path: str) -> VaultResponse:
-        """Read *path*, which may carry a query."""
-        return await self._call("read", "GET", path, needs=("data", "auth", "wrap_info"))
+    async def read(self, path: str, manner: Manner = _ORDINARY) -> VaultResponse:
+        """Read *path*, which may carry a query. A read can mint, so it is never sent twice
+        unless *manner* says that it may be."""
+        needs = ("data", "auth", "wrap_info")
+        return await self._call("read", "GET", path, needs=needs, manner=manner)
 
-    async def write(self, path: str, data: Mapping[str, Any]) -> VaultResponse:
+    async def write(
+        self, path: str, data: Mapping[str, Any], manner: Manner = _ORDINARY
+    ) -> VaultResponse:
         """Write *data* to *path*; the answer may be empty."""
-        return await self._call("write", "PUT", path, dict(data))
+        return await self._call("write", "PUT", path, dict(data), manner=manner)
 
     async def list(self, path: str) -> VaultResponse:
         """List the keys under *path*."""
         mark = "&" if "?" in path else "?"
-        response = await self._call("list", "GET", f"{path}{mark}list=true", needs=("data",))
+        query = f"{path}{mark}list=true"
+        response = await self._call("list", "GET", query, needs=("data",), manner=_AGAIN)
         check_keys(response, path)
         return response
 
@@ -154,7 +177,7 @@ class VaultClient:
             return None
         where = f"sys/internal/ui/mounts/{path}"
         try:
-            answer = await self._call("find_mount", "GET", where, needs=("data",))
+            answer = await self._call("find_mount", "GET", where, needs=("data",), manner=_AGAIN)
         except SecretNotFound:
             return None
         except VaultDenied as error:
@@ -168,10 +191,15 @@ class VaultClient:
 
     # -- leases ---------------------------------------------------------------------------------
 
-    async def renew_lease(self, lease_id: str, increment_s: float) -> VaultResponse:
+    async def renew_lease(
+        self, lease_id: str, increment_s: float, *, limit_s: float = math.inf
+    ) -> VaultResponse:
         """Renew a lease, asking for *increment_s* seconds."""
-        body = {"lease_id": lease_id, "increment": round(increment_s)}
-        return await self._call("renew_lease", "PUT", "sys/leases/renew", body, needs=("lease_id",))
+        path, body = "sys/leases/renew", {"lease_id": lease_id, "increment": round(increment_s)}
+        manner = replace(_RENEWAL, limit_s=limit_s)
+        return await self._call(
+            "renew_lease", "PUT", path, body, needs=("lease_id",), manner=manner
+        )
 
     async def lookup_lease(self, lease_id: str) -> VaultResponse:
         """Look up a lease.
@@ -180,7 +208,9 @@ class VaultClient:
             because its token has been revoked for example, can still be looked up for a while.
         """
         path, body = "sys/leases/lookup", {"lease_id": lease_id}
-        response = await self._call("lookup_lease", "PUT", path, body, needs=("data",))
+        response = await self._call(
+            "lookup_lease", "PUT", path, body, needs=("data",), manner=_PROBE
+        )
         data = response.data or {}
         if data.get("expire_time") and whole(data.get("ttl")) <= 0:
             message = "lookup lease: it has ended, and waits for its revocation"
@@ -206,11 +236,21 @@ class VaultClient:
         path = "sys/health?standbyok=true&perfstandbyok=true"
         headers = {"X-Vault-Token": "", "X-Vault-Namespace": ""}
         try:
-            await self._call("health", "GET", path, None, headers, timeout_s=_HEALTH_TIMEOUT_S)
+            await self._call("health", "GET", path, None, headers, manner=_HEALTH)
         except VaultError as error:
             # A refusal is an answer: some proxies hide sys/health, and Vault may still be there.
-            return 0 < error.status < 500 and error.status != _DR_SECONDARY
+            if not 0 < error.status < 500 or error.status == _DR_SECONDARY:
+                return False
+        if self.reachability.up:
+            # Others had no answer: their connections may be dead, after a fail-over for example.
+            self._transport.renew_connections()
+        else:
+            self._transport.interrupt()
         return True
+
+    def renew_connections(self) -> None:
+        """Make new connections from now on, with names and TLS files as they are now."""
+        self._transport.renew_connections()
 
     @cached_property
     def _rare(self) -> Any:
@@ -227,10 +267,17 @@ class VaultClient:
         headers: Mapping[str, str] | None = None,
         *,
         needs: tuple[str, ...] = (),
-        timeout_s: float | None = None,
+        manner: Manner = _ORDINARY,
     ) -> VaultResponse:
-        sent = self._transport.send(method, f"/v1/{path}", headers or {}, body, timeout_s=timeout_s)
-        return await self._answer(operation, path, sent, body, needs)
+        for pause_s in (*_CATCHING_UP_S, None):
+            sent = self._transport.send(method, f"/v1/{path}", headers or {}, body, manner=manner)
+            try:
+                return await self._answer(operation, path, sent, body, needs)
+            except VaultUnavailable as error:
+                if error.status != 412 or pause_s is None:
+                    raise
+            await asyncio.sleep(pause_s)
+        raise AssertionError
 
     async def _answer(
         self,
@@ -262,6 +309,10 @@ class VaultClient:
             self.reachability.seen()
         VAULT_REQUESTS.inc(operation, "ok")
         return response
+
+    def _note_slow(self) -> None:
+        error = VaultUnavailable(f"a request to Vault has had no answer for {SLOW_S:.0f} s")
+        self.reachability.doubt(error)
 
     def _note(self, operation: str, error: VaultError) -> None:
         if operation == "health":

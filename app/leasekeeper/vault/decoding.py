@@ -130,6 +130,7 @@ def _auth(auth: dict[str, Any]) -> AuthData:
         renewable=auth.get("renewable") is True,
         token_type=_text(auth.get("token_type")) or "service",
         entity_id=_text(auth.get("entity_id")),
+        num_uses=whole(auth.get("num_uses")),
     )
 
 

@@ -13,6 +13,8 @@ from leasekeeper.settings.durations import format_duration
 # What may come out of aiohttp for reasons that lie outside of this process.
 # TimeoutError and SSLError are OSErrors; UnicodeError is for a host name that IDNA cannot encode.
 NO_ANSWER = (aiohttp.ClientError, OSError, UnicodeError)
+# A connection that has been made and was broken off, or could not be made.
+BROKEN_OFF = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError)
 _REACH = "check vault.address, security groups and routes"
 _CLIENT_CERTIFICATE = (
     "if Vault asks for client certificates, set vault.client_cert_file and vault.client_key_file "
@@ -41,7 +43,7 @@ class Unusable(Exception):
 def unavailable(error: Exception, where: str, timeout_s: float) -> VaultUnavailable:
     """Return what to raise for *error*; *where* is Vault's address, with the proxy if any."""
     why, hint = _explain(error, timeout_s)
-    if hint is None and where.startswith("https:") and isinstance(error, _BROKEN_OFF):
+    if hint is None and where.startswith("https:") and isinstance(error, BROKEN_OFF):
         hint = _CLIENT_CERTIFICATE  # with TLS 1.3 the server just closes, and says no more
     told = VaultUnavailable(f"Vault at {where} {why}", hint=hint)
     told.unreachable = True
@@ -55,9 +57,6 @@ def harmless_cause(error: Exception) -> BaseException | None:
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error
     return None if isinstance(error, aiohttp.ClientResponseError) else error
-
-
-_BROKEN_OFF = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError)
 
 
 def _explain(error: Exception, timeout_s: float) -> tuple[str, str | None]:

@@ -14,9 +14,10 @@ from leasekeeper.telemetry.events import log
 
 # While Vault is away, one small request per this many seconds asks whether it is back. The ceiling
 # bounds both how long recovery takes to be noticed and what 10,000 waiting tasks ask of Vault.
-_POLL = Backoff(minimum_s=0.5, maximum_s=2.0)
-# After a return that did not last this long, polling does not start over from its minimum.
-_STABLE_S = 10.0
+_POLL = Backoff(minimum_s=0.5, maximum_s=1.4)
+# Questions that may wait for an answer at the same time: in a black hole none is ever answered,
+# so the next does not wait for the one before.
+_MOST_AT_A_TIME = 5
 
 
 class Reachability:
@@ -75,19 +76,25 @@ class Reachability:
 
     async def watch(self) -> NoReturn:
         """Ask, while there is doubt, whether Vault can be reached. Never returns."""
-        while True:
-            await self._asking.wait()
-            if await self._ask():
-                self.seen()
-            elif self._doubt is not None:
-                self._lost(self._doubt)
+        asked: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._asking.wait()
+                if self._doubt is not None and len(asked) < _MOST_AT_A_TIME:
+                    task = group.create_task(self._find_out(self._doubt), name="vault question")
+                    asked.add(task)
+                    task.add_done_callback(asked.discard)
                 await asyncio.sleep(_POLL.delay(self._attempt, self._rng))
-                self._attempt += 1
+                self._attempt = 0 if self.up else self._attempt + 1
+
+    async def _find_out(self, doubt: VaultUnavailable) -> None:
+        if await self._ask():
+            self.seen()
+        elif self._doubt is doubt:  # else the answer comes too late to say anything
+            self._lost(doubt)
 
     def _lost(self, error: VaultUnavailable) -> None:
         if self.up:
             log.warning("vault.unreachable", error=error.message, hint=error.hint)
-            if now() - self._since > _STABLE_S:
-                self._attempt = 0
             self._since = now()
             self._up.clear()

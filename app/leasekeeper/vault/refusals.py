@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from time import time
 
 from leasekeeper.errors import (
     SecretNotFound,
@@ -63,10 +66,30 @@ def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
 def _unavailable(reply: Reply, message: str, hint: str | None) -> VaultUnavailable:
     error = VaultUnavailable(message, hint=hint)
     error.unreachable = not reply.from_vault or reply.status in _NOBODY_STATUSES
-    pause = reply.headers.get("Retry-After", "")
-    if pause.isascii() and pause.isdigit():
-        error.retry_after_s = min(float(pause), _LONGEST_PAUSE_S)
+    error.retry_after_s = _pause(reply.headers)
     return error
+
+
+def _pause(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for, or None if it says nothing usable.
+
+    A date counts from the answer's own ``Date``, so that our clock does not matter.
+    """
+    asked = headers.get("Retry-After", "")
+    if asked.isascii() and asked.isdigit():
+        return min(float(asked), _LONGEST_PAUSE_S)
+    until, sent = _date(asked), _date(headers.get("Date", ""))
+    if until is None:
+        return None
+    return min(max(until - (time() if sent is None else sent), 0.0), _LONGEST_PAUSE_S)
+
+
+def _date(text: str) -> float | None:
+    try:
+        seconds = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _missing(reply: Reply, operation: str, path: str) -> str:

@@ -29,6 +29,7 @@ class AuthData:
     renewable: bool = False
     token_type: str = "service"
     entity_id: str = ""
+    num_uses: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,72 @@
-"""The TLS settings for Vault, read from files once, at the start."""
+"""The TLS settings for Vault, read from files, and again when those change."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from leasekeeper.errors import ConfigError
 from leasekeeper.settings.model import VaultSection
+from leasekeeper.telemetry.events import log
+
+
+class TlsFiles:
+    """What `tls_context` makes of the files at present: *context*.
+
+    :raises ConfigError: if a file cannot be used.
+    """
+
+    def __init__(self, settings: VaultSection) -> None:
+        self._settings = settings
+        self._read = self._state()
+        self.context = tls_context(settings)
+
+    async def reread(self) -> bool:
+        """Read the files again if they have changed; whether *context* is a new one.
+
+        Files that cannot be used are told once, and the last good ones stay in use.
+        """
+        # In a thread: the volume may hang.
+        state = await asyncio.to_thread(self._state)
+        if state == self._read:
+            return False
+        self._read = state
+        try:
+            self.context = await asyncio.to_thread(tls_context, self._settings)
+        except ConfigError as error:
+            log.warning("vault.tls_files_unusable", error=str(error), hint=_STILL_THE_OLD)
+            return False
+        log.info("vault.tls_files_read")
+        return True
+
+    def _state(self) -> tuple[object, ...]:
+        """Return something that changes with the files."""
+        return tuple(_identity(path) for path in self._paths())
+
+    def _paths(self) -> Iterator[str]:
+        settings = self._settings
+        for path in (settings.ca_file, settings.client_cert_file, settings.client_key_file):
+            if path is not None:
+                yield path
+        if settings.ca_path is not None:
+            yield settings.ca_path
+            try:
+                yield from sorted(entry.path for entry in os.scandir(settings.ca_path))
+            except OSError:
+                return
+
+
+_STILL_THE_OLD = "the files as they were before stay in use"
+
+
+def _identity(path: str) -> tuple[object, ...]:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return (path, error.errno)
+    return (path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def tls_context(settings: VaultSection) -> ssl.SSLContext:

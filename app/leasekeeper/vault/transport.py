@@ -1,15 +1,16 @@
-"""Sending requests to Vault with aiohttp: one connection pool, JSON in, JSON out."""
+"""Sending requests to Vault with aiohttp: JSON in, JSON out, each within its time."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from enum import IntEnum
 from time import time
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,20 +19,67 @@ import aiohttp
 from yarl import URL
 
 from leasekeeper.errors import ConfigError, VaultRejected
+from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.turnstile import Turnstile
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.vault.decoding import TooDeep, decode
-from leasekeeper.vault.failures import NO_ANSWER, Unusable, harmless_cause, unavailable
+from leasekeeper.vault.failures import (
+    BROKEN_OFF,
+    NO_ANSWER,
+    Unusable,
+    harmless_cause,
+    unavailable,
+)
+from leasekeeper.vault.pool import Pool
 from leasekeeper.vault.proxies import proxy_for
-from leasekeeper.vault.tls import tls_context
+from leasekeeper.vault.tls import TlsFiles
 
 # Vault's own default for the largest request is 32 MiB; no answer is legitimately larger.
 LARGEST_BODY = 32 * 1024 * 1024
-# Idle connections are closed before the 60 s after which load balancers drop them silently.
-KEEPALIVE_S = 50.0
+# A request that takes longer is slow: it gives its place to others and raises a doubt.
+SLOW_S = 2.0
+# What must not be sent twice is not sent over a connection that has idled for longer than this:
+# it may be dead, and then nobody knows whether Vault has done what was asked.
+_TRUSTED_S = 5.0
+# TLS files are looked at this often, and after every failure.
+_TLS_CHECK_S = 30.0
 # What a path may hold unescaped; "?" never, because a query is split off before.
 _SAFE = "/~!$&'()*+,;=:@-._"
 # A standby that does not forward requests, and a path that Vault wants to be written differently.
 _REDIRECTS = frozenset({301, 302, 307, 308})
+
+
+class Urgency(IntEnum):
+    """Who goes first when requests have to queue."""
+
+    TOKEN = 0  # without it nothing else works
+    EXPIRING = 1  # a lease that ends, or a value that nobody has yet
+    ORDINARY = 2
+    PROBE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to send a request.
+
+    *limit_s* shortens the time that the settings allow. *repeatable* says that Vault may do it
+    twice without harm. *alone* takes a connection of its own, does not queue and is no sign of
+    anything: it is how to find out whether the others have reason to be silent.
+    """
+
+    limit_s: float = math.inf
+    repeatable: bool = False
+    alone: bool = False
+    urgency: Urgency = Urgency.ORDINARY
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A request on its way, and the clock that ends it."""
+
+    since: float
+    clock: asyncio.Timeout | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +105,12 @@ class Reply:
 
 
 class Transport:
-    """One connection pool to one Vault address.
+    """The way to one Vault address.
 
     *token* is sent with every request that does not bring its own. *clock_offset_s* is the
     server's ``Date`` minus our clock, from the newest answer whose ``Date`` was
     new, or None before the first.
+    *on_slow* is called when a request has had no answer for `SLOW_S`.
 
     :raises ConfigError: if a TLS file or the proxy's variable cannot be used.
     """
@@ -70,16 +119,24 @@ class Transport:
         self._settings = settings
         self._base = URL(settings.address).origin()
         self._proxy = proxy_for(self._base, os.environ)
-        if self._base.scheme == "https":
-            _ = self._tls  # now, so that unusable files end the start
-        self._session: aiohttp.ClientSession | None = None
+        # Now, so that unusable files end the start; after a redirect into TLS otherwise.
+        self._tls = TlsFiles(settings) if self._base.scheme == "https" else None
+        self._tls_check_at = -math.inf
+        self._pool: Pool | None = None
+        self._own: Pool | None = None
+        self._retired: list[Pool] = []
+        self._answered_at = -math.inf
+        self._running: set[_Running] = set()
+        self._turnstile = Turnstile(
+            places=settings.max_connections,
+            slow_s=SLOW_S,
+            rate=settings.rate_limit,
+            burst=settings.rate_burst or max(1, round(settings.rate_limit)),
+        )
+        self.on_slow: Callable[[], None] = lambda: None
         self.token: str | None = None
         self.clock_offset_s: float | None = None
         self._last_date = ""
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return tls_context(self._settings)
 
     async def send(
         self,
@@ -89,23 +146,77 @@ class Transport:
         body: object = None,
         params: Mapping[str, Any] | None = None,
         *,
-        timeout_s: float | None = None,
+        manner: Manner | None = None,
     ) -> Reply:
         """Send one request and return the answer, whatever its status.
 
-        *timeout_s* shortens the time that the settings allow. A connection that turns out to be
-        dead is replaced and the request sent again, once, unless it is a POST (by aiohttp). One
-        redirect is followed, with the token, but never from https to http.
+        A connection that turns out to be dead is replaced and the request sent again, once, if
+        *manner* says that it may be repeated. One redirect is followed, with the token, but never
+        from https to http.
 
         :raises VaultUnavailable: if there was no complete, readable answer in time.
         :raises VaultRejected: if the answer is too large or nested too deeply to be used.
         """
-        limit_s = min(timeout_s or self._settings.timeout, self._settings.timeout)
+        manner = manner or Manner()
+        headers = self._headers(headers)  # before anything is awaited, with the token of now
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        url = self._url(path, params)
+        if manner.alone:
+            return await self._within_limit(method.upper(), url, headers, data, manner)
+        with await self._turnstile.take(manner.urgency):
+            return await self._within_limit(method.upper(), url, headers, data, manner)
+
+    async def _within_limit(
+        self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, manner: Manner
+    ) -> Reply:
+        limit_s = min(manner.limit_s, self._settings.timeout)
+        running = _Running(now())
         try:
-            async with asyncio.timeout(limit_s):
-                return await self._send(method.upper(), self._url(path, params), headers, body)
+            async with asyncio.timeout(limit_s) as running.clock:
+                if manner.alone:
+                    return await self._send(method, url, headers, data, manner)
+                with self._watched(running):
+                    reply = await self._send(method, url, headers, data, manner)
         except (*NO_ANSWER, Unusable) as error:
-            raise unavailable(error, self._where, limit_s) from harmless_cause(error)
+            if not manner.alone:
+                self.renew_connections()
+            told = unavailable(error, self._where, limit_s)
+            told.interrupted = running.interrupted
+            told.unreachable = not running.interrupted
+            raise told from harmless_cause(error)
+        self._answered_at = now()
+        return reply
+
+    @contextmanager
+    def _watched(self, running: _Running) -> Iterator[None]:
+        """Tell when the request turns out to be slow, and let `interrupt` end it."""
+        self._running.add(running)
+        slow = asyncio.get_running_loop().call_later(SLOW_S, self.on_slow)
+        try:
+            yield
+        finally:
+            slow.cancel()
+            self._running.discard(running)
+
+    def renew_connections(self) -> None:
+        """Trust no present connection any more: look at names and TLS files again.
+
+        Requests that are on their way are left alone.
+        """
+        self._tls_check_at = -math.inf
+        self._retire_pool()
+
+    def interrupt(self) -> None:
+        """End the requests that hang, and trust no present connection any more."""
+        self.renew_connections()
+        loop = asyncio.get_running_loop()
+        for running in self._running:
+            if running.clock is not None and now() - running.since >= SLOW_S:
+                running.interrupted = True
+                running.clock.reschedule(loop.time())
 
     @property
     def _where(self) -> str:
@@ -114,16 +225,22 @@ class Transport:
             f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
         )
 
-    async def _send(self, method: str, url: URL, headers: Mapping[str, str], body: object) -> Reply:
-        headers = self._headers(headers)  # before anything is awaited, with the token of now
-        data = None
-        if body is not None:
-            data = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
-        reply = await self._exchange(method, url, headers, data)
+    async def _send(
+        self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, manner: Manner
+    ) -> Reply:
+        await self._keep_tls_current()
+        if not manner.repeatable:
+            self._retire_if_idle()
+        try:
+            reply = await self._exchange(method, url, headers, data, alone=manner.alone)
+        except BROKEN_OFF as error:
+            if not manner.repeatable or isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            self._retire_pool()
+            reply = await self._exchange(method, url, headers, data, alone=manner.alone)
         if (target := _target(url, reply)) is not None:
             try:
-                reply = await self._exchange(method, target, headers, data)
+                reply = await self._exchange(method, target, headers, data, alone=manner.alone)
             except ConfigError as error:  # TLS and proxies of another scheme are looked at now
                 raise Unusable(f"redirects to {target.origin()}: {error}") from None
             if _target(target, reply) is not None:
@@ -131,23 +248,57 @@ class Transport:
         return reply
 
     async def _exchange(
-        self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        *,
+        alone: bool = False,
     ) -> Reply:
-        if self._session is None:
-            self._session = self._open()
-        async with self._session.request(
-            method,
-            url,
-            headers=headers,
-            data=data,
-            proxy=self._proxy if url.origin() == self._base else proxy_for(url, os.environ),
-            ssl=self._tls if url.scheme == "https" else True,
-            server_hostname=self._settings.tls_server_name,
-            allow_redirects=False,
-        ) as response:
-            self._note_clock(response.headers.get("Date"))
-            raw = await _read(response)
-            return _reply(response.status, response.headers, raw, url)
+        if url.scheme == "https" and self._tls is None:
+            self._tls = TlsFiles(self._settings)
+        with self._pool_for(alone=alone) as session:
+            async with session.request(
+                method,
+                url,
+                headers=headers,
+                data=data,
+                proxy=self._proxy if url.origin() == self._base else proxy_for(url, os.environ),
+                ssl=self._tls.context if url.scheme == "https" and self._tls else True,
+                server_hostname=self._settings.tls_server_name,
+                allow_redirects=False,
+            ) as response:
+                self._note_clock(response.headers.get("Date"))
+                raw = await _read(response)
+                return _reply(response.status, response.headers, raw, url)
+
+    def _pool_for(self, *, alone: bool) -> Pool:
+        if alone:
+            self._own = self._own or Pool(reuse=False)
+            return self._own
+        self._pool = self._pool or Pool(reuse=True)
+        return self._pool
+
+    def _retire_if_idle(self) -> None:
+        if self._pool is not None:
+            trusted_at = max(self._answered_at, self._pool.made_at)
+            if now() - trusted_at > _TRUSTED_S:
+                self._retire_pool()
+
+    def _retire_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.retire()
+            self._retired = [pool for pool in (*self._retired, self._pool) if not pool.closed]
+            self._pool = None
+
+    async def _keep_tls_current(self) -> None:
+        """Read TLS files that have changed, so that rotated ones need no restart."""
+        if self._tls is None or now() < self._tls_check_at:
+            return
+        self._tls_check_at = now() + _TLS_CHECK_S
+        if await self._tls.reread():
+            self._retire_pool()
 
     def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
         headers = {"X-Vault-Request": "true"}
@@ -165,17 +316,6 @@ class Transport:
         text = f"{self._base}{quote(path, safe=_SAFE, errors='surrogateescape')}"
         return URL(f"{text}?{quote(query, safe=_SAFE + '%')}" if query else text, encoded=True)
 
-    def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=self._settings.max_connections, keepalive_timeout=KEEPALIVE_S
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # `send` has the clock
-            headers={"User-Agent": "leasekeeper"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-
     def _note_clock(self, date: str | None) -> None:
         # It changes once a second, and parsing it costs as much as decoding a small answer.
         if date is None or date == self._last_date:
@@ -188,9 +328,9 @@ class Transport:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        pools = [pool for pool in (self._pool, self._own, *self._retired) if pool is not None]
+        self._pool, self._own, self._retired = None, None, []
+        await asyncio.gather(*(pool.close() for pool in pools))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -79,16 +79,27 @@ async def test_a_job_that_is_woken_while_it_runs_runs_once_more() -> None:
 
 
 async def test_only_so_many_steps_run_at_a_time() -> None:
-    jobs = [Job(str(n), [], takes_s=10) for n in range(10)]
+    jobs = [Job(str(n), [], takes_s=1) for n in range(10)]
     async with running(concurrency=3) as schedule:
         for job in jobs:
             schedule.wake(job)
-        await asyncio.sleep(25)
+        await asyncio.sleep(2.5)
         started = sum(len(job.ran) for job in jobs)
-        await asyncio.sleep(100)
+        await asyncio.sleep(10)
 
     assert started == 9
     assert all(len(job.ran) == 1 for job in jobs)
+
+
+async def test_steps_that_hang_hold_nobody_else_up() -> None:
+    hanging = [Job(f"hanging {n}", [], takes_s=10_000) for n in range(50)]
+    good = Job("good", [])
+    async with running(concurrency=32) as schedule:
+        for job in (*hanging, good):
+            schedule.wake(job)
+        await asyncio.sleep(2.1)
+
+    assert len(good.ran) == 1
 
 
 async def test_a_step_that_raises_is_reported_and_does_not_stop_the_others() -> None:

@@ -10,7 +10,7 @@ import pytest
 from leasekeeper.errors import VaultUnavailable
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.vault.client import VaultClient
-from leasekeeper.vault.transport import Reply, Transport
+from leasekeeper.vault.transport import Manner, Reply, Transport
 
 
 class Wire(Transport):
@@ -29,7 +29,7 @@ class Wire(Transport):
         body: object = None,
         params: Mapping[str, Any] | None = None,
         *,
-        timeout_s: float | None = None,
+        manner: Manner | None = None,
     ) -> Reply:
         self.sent.append((method, path, headers, body))
         return Reply(200, {}, self.body)

@@ -110,7 +110,7 @@ async def test_an_answer_to_anybody_ends_the_doubt(server: Server) -> None:
         await asyncio.sleep(60)
 
     assert reachability.up
-    assert len(server.asked) == 1
+    assert max(server.asked) <= 1
 
 
 async def test_the_return_is_noticed_within_two_seconds_and_told_to_everybody(
