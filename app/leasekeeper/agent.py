@@ -34,6 +34,7 @@ from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.clock_watch import ClockWatch
 from leasekeeper.runtime.tasks import RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings import task_paths
@@ -436,6 +437,7 @@ class Agent:
             "sinks": parts.sinks.run,
             "token": parts.tokens.run,
             "vault watch": parts.client.reachability.watch,
+            "clock watch": _clock_watch(parts).watch,
             "start-up": lambda: self._start_up(parts, member),
         }
         if self._folders is not None:
@@ -561,6 +563,15 @@ class Agent:
             await parts.tokens.revoke()
         except VaultError as error:
             log.warning("token.revocation_failed", error=error.message)
+
+
+def _clock_watch(parts: Parts) -> ClockWatch:
+    """Return what tells everybody that time has passed while the machine was suspended."""
+    watch = ClockWatch()
+    watch.on_change(lambda seconds: log.warning("clock.changed", missed_s=round(seconds, 1)))
+    watch.on_change(parts.tokens.aged)
+    watch.on_change(parts.secrets.aged)
+    return watch
 
 
 def _warn_if_exposed(settings: Settings) -> None:

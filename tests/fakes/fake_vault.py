@@ -114,6 +114,12 @@ class FakeVault(Transport):
     def revoke_token(self, name: str) -> None:
         self.tokens[name].revoked = True
 
+    def age(self, seconds: float) -> None:
+        """Let *seconds* pass here and nowhere else."""
+        for grant in (*self.tokens.values(), *self.leases.values()):
+            grant.created -= seconds
+            grant.expires -= seconds
+
     # -- the wire
 
     async def _exchange(

@@ -10,6 +10,7 @@ from typing import Any
 
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.clock_watch import ClockWatch
 from leasekeeper.runtime.tasks import run_root_tasks
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
@@ -96,12 +97,21 @@ class World:
             probe_interval_s=model.probe.interval,
             rng=rng,
         )
+        self.asleep_s = 0.0
+        self.clock = ClockWatch(lambda: self.asleep_s, now)
+        self.clock.on_change(self.tokens.aged)
         self.bugs: list[BaseException] = []
         self.store = SecretStore(
             model, self.client, self.tokens, rng=rng, on_error=lambda _n, e: self.bugs.append(e)
         )
         self.seen: list[tuple[float, Snapshot]] = []
+        self.clock.on_change(self.store.aged)
         self.store.subscribe(self._note)
+
+    def suspend(self, seconds: float) -> None:
+        """Let *seconds* pass for Vault, and stand still ourselves."""
+        self.asleep_s += seconds
+        self.vault.age(seconds)
 
     def _note(self, request: SecretRequest) -> None:
         snapshot = self.store.snapshot(request)
@@ -121,6 +131,7 @@ class World:
             "token": self.tokens.run,
             "secrets": self.store.run,
             "vault watch": self.client.reachability.watch,
+            "clock watch": self.clock.watch,
         }
         self.store.require(requests)
         task = asyncio.get_running_loop().create_task(run_root_tasks(roots, stop=stop))

@@ -179,6 +179,18 @@ class SecretKeeper:
             self.fetch_at = min(self.fetch_at, at)
         return at if self._trouble.active or self._renewal_trouble.active else math.inf
 
+    def aged(self, seconds: float) -> float:
+        """React to *seconds* that have passed unnoticed; return when the next step is."""
+        if self.snapshot is not None:
+            self.snapshot.lifetime.expires_at -= seconds
+        self._rotation.aged(seconds)
+        self._mature_at -= seconds
+        self.renew_at -= seconds
+        self.fetch_at -= seconds
+        if self.lease is not None and self._context.probe_interval_s:
+            self.probe_at = now()
+        return min(self.fetch_at, self.renew_at, self.probe_at)
+
     # -- fetching -------------------------------------------------------------------------------
 
     async def _fetch(self) -> None:

@@ -30,6 +30,10 @@ class RotationWatch:
         if changed or not (rotating or overdue):
             self._boundary = at + max(ttl_s, 0.0)
 
+    def aged(self, seconds: float) -> None:
+        """Note that *seconds* have passed without the loop's clock."""
+        self._boundary -= seconds
+
     def next_question(self, at: float, jitter: float) -> float:
         """Return when to ask again; *jitter* in [0, 1) spreads a poll by a fifth each way.
 

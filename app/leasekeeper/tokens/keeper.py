@@ -150,6 +150,23 @@ class TokenKeeper:
             self._drop()
             log.info("token.revoked")
 
+    def aged(self, seconds: float) -> None:
+        """React to *seconds* that have passed unnoticed; look the token up at once."""
+        self._ends = {serial: end - seconds for serial, end in self._ends.items()}
+        self._renew_at -= seconds
+        self._replace_at -= seconds
+        self._good_until = -math.inf
+        if self.lease is not None:
+            lease = self.lease
+            self.lease = replace(
+                lease,
+                granted_at=lease.granted_at - seconds,
+                expires_at=lease.expires_at - seconds,
+            )
+            if self._probe_interval_s:
+                self._probe_at = now()
+        self._wake.set()
+
     async def close(self) -> None:
         """Let go of what the auth method holds."""
         await self._method.close()

@@ -111,12 +111,12 @@ class Chaos:
             self.calm_since = math.inf
             await self._break()
             self.vault.faults.clear()
-            self.vault.down = False
+            self.vault.down = self.vault.black_hole = False
         self.calm_since = now()
 
     async def _break(self) -> None:
         vault, rng = self.vault, self.rng
-        what = rng.randrange(6)
+        what = rng.randrange(8)
         if what == 0:
             vault.down = True
         elif what == 1:
@@ -132,10 +132,16 @@ class Chaos:
                 vault.down = not vault.down
                 await asyncio.sleep(rng.uniform(0.1, 4))
             return
+        elif what == 4:
+            vault.black_hole = True
+        elif what == 5:
+            self.world.suspend(rng.choice((0.7, 10, 100, 5000)))
+            return
         else:
             for _ in range(rng.randint(1, 3)):
                 status = rng.choice(STATUSES)
-                headers = {"Retry-After": "5"} if status == 429 else {}
+                pause = rng.choice(("5", "Thu, 01 Jan 2026 00:00:00 GMT"))
+                headers = {"Retry-After": pause} if status == 429 else {}
                 # What is said of a bad token would be believed; revocations bring that.
                 said = POLICY if status == 403 else "injected"
                 vault.fail(rng.choice(PATHS), status, headers=headers, errors=(said,))

@@ -1,0 +1,56 @@
+"""Noticing that time has passed, or been changed, without the loop's clock knowing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from leasekeeper.runtime.clock import now
+
+_LOOK_EVERY_S = 1.0
+# The two clocks are read one after the other, and drift apart a little.
+_SHORTEST_PAUSE_S = 0.5
+# A wall clock that is set by less than this is being disciplined, not changed.
+_JUMP_S = 30.0
+
+
+def asleep_s() -> float:
+    """Return for how many seconds the machine has been suspended since its boot.
+
+    The loop's clock stands still meanwhile, but leases go on. Always 0 where nobody counts.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()
+
+
+class ClockWatch:
+    """Tells listeners how many seconds the loop's clock has missed.
+
+    That is 0 when the wall clock alone has jumped: a machine that was restored from an image may
+    show its pause only so, and then nothing can be said but that everything should be looked at.
+    """
+
+    def __init__(
+        self, asleep: Callable[[], float] = asleep_s, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._asleep = asleep
+        self._wall = wall
+        self._listeners: list[Callable[[float], None]] = []
+
+    def on_change(self, listener: Callable[[float], None]) -> None:
+        """Call *listener* with the seconds missed, after a suspension or a jump."""
+        self._listeners.append(listener)
+
+    async def watch(self) -> NoReturn:
+        """Compare the clocks once a second. Never returns."""
+        asleep, ahead = self._asleep(), self._wall() - now()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            missed, jumped = self._asleep() - asleep, self._wall() - now() - ahead
+            if missed < _SHORTEST_PAUSE_S and abs(jumped) < _JUMP_S:
+                continue
+            asleep, ahead = asleep + missed, ahead + jumped
+            for listener in self._listeners:
+                listener(missed if missed >= _SHORTEST_PAUSE_S else 0.0)
