@@ -11,7 +11,8 @@ TOOLBIN := $(TOOLS)/bin
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo world check format test unit docs bench release-check image image-lock chaos soak reliability clean
+# Every target in small letters is a command, never a file.
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,13 +73,31 @@ reliability: $(READY) ## write the tables of docs/reliability.md from the newest
 bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
 	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
 
-# On a machine whose containers have no network of their own: make image BUILD='--network=host'
+# On a machine whose containers have no network of their own: make image BUILD=--network=host
 BUILD ?=
+IMAGE ?= leasekeeper:dev
 image: ## build the container image (Docker with BuildKit)
-	DOCKER_BUILDKIT=1 docker build $(BUILD) -f docker/Dockerfile -t leasekeeper:dev \
+	DOCKER_BUILDKIT=1 docker build $(BUILD) -f docker/Dockerfile -t $(IMAGE) \
 	  --build-arg VERSION=$$(PYTHONPATH=app $(PYTHON) -c 'import leasekeeper; print(leasekeeper.__version__)') \
 	  --build-arg REVISION=$$(git rev-parse HEAD) \
 	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+image-devstack: ## build the image of the local world, for docker compose
+	DOCKER_BUILDKIT=1 docker build $(BUILD) -f docker/Dockerfile.devstack -t leasekeeper-devstack:dev .
+
+image-test: image $(READY) ## look into the image: user, size, contents, the same layers again
+	BUILD='$(BUILD)' $(BIN)/python -m pytest docker/tests/test_image.py $(ARGS)
+
+compose-test: image image-devstack $(READY) ## the stack on a Docker engine through two rotations
+	$(BIN)/python -m pytest docker/tests/test_compose.py $(ARGS)
+
+TEMPLATE = $$(sed s/DATABASE_HOST/postgres/ docker/conf.json.tpl | base64 | tr -d '\n')
+compose-up: image image-devstack ## a task on your laptop: Vault, PostgreSQL, STS, Prometheus, Grafana
+	TEMPLATE=$(TEMPLATE) docker compose -f docker/compose.yaml up --detach --wait
+	@echo 'application :9090/coffees  health :8210/health  Vault :8200  Prometheus :9091  Grafana :3000'
+
+compose-down: ## end it, with its volumes
+	TEMPLATE=- docker compose -f docker/compose.yaml down --volumes
 
 image-lock: ## renew docker/requirements.txt: the newest versions that fit, with hashes
 	$(PYTHON) -m venv $(VENV)/lock

@@ -14,6 +14,8 @@ from leasekeeper.devstack.sts import ACCOUNT, AwsCredentials, Sts
 FAMILY = "product-api"
 CLUSTER = "learn"
 CONTAINER = "leasekeeper"
+# Where ECS serves them in a task's network. Who can reach it needs no authorization token.
+LINK_LOCAL = "169.254.170.2"
 
 
 class EcsEndpoint:
@@ -29,10 +31,12 @@ class EcsEndpoint:
     `rotate` replaces the credentials now.
     """
 
-    def __init__(self, sts: Sts, *, role: str, ttl_s: float, directory: Path) -> None:
+    def __init__(
+        self, sts: Sts, *, role: str, ttl_s: float, directory: Path, task_id: str = ""
+    ) -> None:
         self.role = role
         self.ttl_s = ttl_s
-        self.task_id = secrets.token_hex(16)
+        self.task_id = task_id or secrets.token_hex(16)
         self.token = secrets.token_urlsafe(24)
         self.token_file = directory / "ecs-authorization-token"
         self.desired_status = "RUNNING"
@@ -42,6 +46,7 @@ class EcsEndpoint:
         self._credentials: AwsCredentials | None = None
         self._runner: web.AppRunner | None = None
         self._address = ""
+        self._host = ""
         self._since = datetime.now(UTC)
 
     @property
@@ -59,8 +64,27 @@ class EcsEndpoint:
         """The task's ARN."""
         return f"arn:aws:ecs:{self._sts.region}:{ACCOUNT}:task/{CLUSTER}/{self.task_id}"
 
-    async def start(self, port: int) -> None:
-        """Serve on *port* of 127.0.0.1; 0 is any."""
+    def environment(self, *, token_file: bool = False) -> dict[str, str]:
+        """Return the variables by which a task finds its credentials and its metadata."""
+        if self._host == LINK_LOCAL:
+            credentials = {
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": f"/v2/credentials/{self.task_id}"
+            }
+        elif token_file:
+            credentials = {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.credentials_uri,
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self.token_file),
+            }
+        else:
+            credentials = {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.credentials_uri,
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": self.token,
+            }
+        return {**credentials, "ECS_CONTAINER_METADATA_URI_V4": self.metadata_uri}
+
+    async def start(self, port: int, *, host: str = "127.0.0.1") -> None:
+        """Serve on *port* of *host*; 0 is any. At `LINK_LOCAL` no authorization token is asked."""
+        self._host = host
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(self.token)
         app = web.Application(middlewares=[self._count])
@@ -72,8 +96,8 @@ class EcsEndpoint:
         app.router.add_get(f"/v4/{task}/task/stats", self._serve_task_stats)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self._address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, host, port).start()
+        self._address = f"http://{host}:{self._runner.addresses[0][1]}"
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -99,7 +123,7 @@ class EcsEndpoint:
         if self.fail_next > 0:
             self.fail_next -= 1
             return _error(500, "InternalServerError", "unable to assign credentials to the task")
-        if request.headers.get("Authorization") != self.token:
+        if self._host != LINK_LOCAL and request.headers.get("Authorization") != self.token:
             return _error(401, "InvalidAuthorizationToken", "the authorization token is wrong")
         given = await self.credentials()
         assert given.expires_at is not None

@@ -70,10 +70,19 @@ class Sts:
     used through `assume_role`, as ECS does for a task.
     """
 
-    def __init__(self, processes: Processes, directory: Path, *, port: int, region: str) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        directory: Path,
+        *,
+        port: int,
+        region: str,
+        listen: str = "127.0.0.1",
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.region = region
         self._port = port
+        self._listen = listen
         self._processes = processes
         self._directory = directory
         self._child: Child | None = None
@@ -105,7 +114,7 @@ class Sts:
         log = self._directory / "moto.log"
         self._child = self._processes.start(
             "moto",
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)],
+            [sys.executable, "-m", "moto.server", "-H", self._listen, "-p", str(self._port)],
             env=self._processes.environment(self._directory),
             log=log,
         )

@@ -55,6 +55,10 @@ class WorldSettings:
     postgres_port: int = 0
     sts_port: int = 0
     ecs_port: int = 0
+    ecs_host: str = "127.0.0.1"
+    """Address of the ECS endpoints; 169.254.170.2 is ECS's own, where the machine has it."""
+    task_id: str = ""
+    """The task's id; empty is a random one."""
     directory: Path | None = None
     """Where the temporary directories are made; None is the system's place."""
 
@@ -154,13 +158,14 @@ class World:
             role=chosen.role,
             ttl_s=chosen.task_credentials_ttl_s,
             directory=directories.main,
+            task_id=chosen.task_id,
         )
         self._stack.push_async_callback(self.ecs.close)
 
     async def _start_aws(self) -> None:
         await self.sts.start()
         await self.sts.create_role(self.settings.role)
-        await self.ecs.start(self.settings.ecs_port)
+        await self.ecs.start(self.settings.ecs_port, host=self.settings.ecs_host)
 
     async def _set_up(self) -> None:
         chosen = self.settings
@@ -205,11 +210,6 @@ class World:
         *token_file* hands out the authorization token of the credentials endpoint as a file.
         """
         chosen = self.settings
-        token = (
-            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self.ecs.token_file)}
-            if token_file
-            else {"AWS_CONTAINER_AUTHORIZATION_TOKEN": self.ecs.token}
-        )
         optional = {
             "VAULT_NAMESPACE": chosen.namespace,
             "LEASEKEEPER_AUTH__SERVER_ID": chosen.server_id or "",
@@ -220,9 +220,7 @@ class World:
             "AWS_REGION": chosen.region,
             "AWS_DEFAULT_REGION": chosen.region,
             "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.ecs.credentials_uri,
-            **token,
-            "ECS_CONTAINER_METADATA_URI_V4": self.ecs.metadata_uri,
+            **self.ecs.environment(token_file=token_file),
             "LEASEKEEPER_AUTH__STS_ENDPOINT": self.sts.url,
             **{name: value for name, value in optional.items() if value},
         }
