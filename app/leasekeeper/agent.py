@@ -51,6 +51,7 @@ from leasekeeper.web.report import Reporter
 if TYPE_CHECKING:
     from leasekeeper.files.task_folders import TaskFolders
     from leasekeeper.membership import Membership
+    from leasekeeper.secrets.memory import Memory
     from leasekeeper.supervise.supervisor import Supervisor
     from leasekeeper.web.listeners import Listeners
     from leasekeeper.web.report import View
@@ -219,6 +220,7 @@ class Parts:
     outputs: OutputLoop
     sinks: TokenSinks
     reporter: Reporter
+    memory: Memory | None
 
 
 class Agent:
@@ -294,7 +296,13 @@ class Agent:
     async def _work(
         self, sources: Sources, environment: Source | None, member: Membership | None = None
     ) -> None:
-        parts = self._build(sources, environment, member.fence if member else no_fence)
+        memory = None
+        if self._settings.state.path is not None:
+            from leasekeeper.secrets.memory import open_memory
+
+            memory = await open_memory(self._settings)
+        fence = member.fence if member else no_fence
+        parts = self._build(sources, environment, fence, memory)
         self._reporter, self._client = parts.reporter, parts.client
         web = self._web(parts.reporter) if member is None else None
         try:
@@ -356,7 +364,13 @@ class Agent:
             raise problems[0] if len(problems) == 1 else _all_of(problems)
         await sweep_leftovers(files)
 
-    def _build(self, sources: Sources, environment: Source | None, fence: Fence) -> Parts:
+    def _build(
+        self,
+        sources: Sources,
+        environment: Source | None,
+        fence: Fence,
+        memory: Memory | None = None,
+    ) -> Parts:
         settings = self._settings
         # The metadata address holds the container's id: the same task draws the same jitter, and
         # every task of a fleet another one. Elsewhere the operating system's randomness does it.
@@ -372,8 +386,11 @@ class Agent:
             probe_interval_s=settings.probe.interval,
             rng=rng,
             exit_on_error=settings.auth.exit_on_err,
+            saved=memory.saved_token if memory else None,
         )
-        secrets = SecretStore(settings, client, tokens, rng=rng, on_error=_report_bug)
+        secrets = SecretStore(
+            settings, client, tokens, rng=rng, on_error=_report_bug, memory=memory
+        )
         workers = FileWorkers()
         app = self._app = self._build_app(environment, workers)
         outputs = OutputLoop(
@@ -406,6 +423,7 @@ class Agent:
             sinks=sinks,
             expiry_grace_s=settings.lifecycle.expiry_grace,
             app=app,
+            memory=memory,
         )
         return Parts(
             client=client,
@@ -414,6 +432,7 @@ class Agent:
             outputs=outputs,
             sinks=sinks,
             reporter=reporter,
+            memory=memory,
         )
 
     def _build_app(self, environment: Source | None, workers: FileWorkers) -> Supervisor | None:
@@ -444,6 +463,9 @@ class Agent:
             roots["task folders"] = self._folders.run
         if member is not None:
             roots["leadership"] = lambda: member.keep_leading(parts.reporter)
+        if (memory := parts.memory) is not None:
+            overlap_s = self._settings.secrets.overlap
+            roots["state"] = lambda: memory.run(parts.outputs.settled, overlap_s)
         stop = self.stop
         if (app := self._app) is not None:
             roots["application"] = lambda: app.run(
@@ -517,10 +539,11 @@ class Agent:
         2. A publish that is under way is finished, notifications get what time is left.
         3. If that was asked for, and nobody in the task goes on: the files are removed, and then
            the token is revoked, so that no reader finds a credential that has ended.
-        4. Connections are closed. The web server answers until after the end of all this.
+        4. The state is written a last time, or removed if there is nothing left to come back to.
+        5. Connections are closed. The web server answers until after the end of all this.
         """
         lifecycle = self._settings.lifecycle
-        began = now()
+        began, revoked = now(), False
         if self._app is not None:
             await self._app.close()
         try:
@@ -535,11 +558,13 @@ class Agent:
                     deadline_s=lifecycle.shutdown_deadline / 2, remove_s=remove_s
                 )
                 if final and lifecycle.on_exit == "revoke":
-                    await self._revoke(parts)
+                    revoked = await self._revoke(parts)
         except TimeoutError:
             log.warning("agent.stop_deadline_passed", deadline_s=lifecycle.shutdown_deadline)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_S):
+                if parts.memory is not None:
+                    await parts.memory.close(keep=not revoked)
                 await parts.tokens.close()
                 await parts.client.close()
         log.info("agent.stopped", after_s=round(now() - began, 2))
@@ -558,11 +583,13 @@ class Agent:
         log.info("agent.left_in_place", because="ECS does not stop the task, or does not say so")
         return False
 
-    async def _revoke(self, parts: Parts) -> None:
+    async def _revoke(self, parts: Parts) -> bool:
         try:
             await parts.tokens.revoke()
         except VaultError as error:
             log.warning("token.revocation_failed", error=error.message)
+            return False
+        return True
 
 
 def _clock_watch(parts: Parts) -> ClockWatch:

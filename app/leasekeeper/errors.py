@@ -22,6 +22,7 @@
     │  ├─ UnreadableFile              a local file that a template uses (not yet)    retryable
     │  ├─ PublishError                .path .errno; the last good file stays         retryable
     │  │  └─ Unwritable              time will not mend it: no directory, no right
+    │  ├─ StateError                  the directory of the state cannot be used      retryable
     │  ├─ SinkError                   the token cannot be encrypted for its reader   retryable
     │  ├─ ValidationFailed            the new content is not what `validate` asks for
     │  └─ NotifyError                 the application could not be told              retryable
@@ -231,6 +232,12 @@ class Unwritable(PublishError):
     """The file system refused for what time does not mend, such as a directory that is missing."""
 
     retryable = False
+
+
+class StateError(OutputError):
+    """The state cannot be kept: its directory is not writable, or in use by another process."""
+
+    retryable = True
 
 
 class SinkError(OutputError):

@@ -51,6 +51,7 @@ class FakeParts(SimpleNamespace):
             ),
             client=SimpleNamespace(close=lambda: self._close("client")),
             secrets=SimpleNamespace(keepers={}),
+            memory=None,
             outputs=SimpleNamespace(
                 settled=Latch(),
                 outputs=[],

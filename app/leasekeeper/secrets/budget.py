@@ -28,6 +28,7 @@ async def _nothing() -> None:
 class MintBudgets:
     """One bucket for each request: *count* values at once, then one per *window_s* / *count*.
 
+    *spent* is what each request had spent *spent_ago_s* seconds ago, in the last run.
     *before_mint* is awaited between the charge and the request, so that it can be made durable.
     `minting` holds the requests that have been sent and not been answered.
     """
@@ -38,11 +39,14 @@ class MintBudgets:
         window_s: float,
         *,
         spent: Mapping[SecretRequest, float] | None = None,
+        spent_ago_s: float = 0.0,
         before_mint: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._count = count
         self._window_s = window_s
-        self._levels = {request: (level, now()) for request, level in (spent or {}).items()}
+        self._levels = {
+            request: (level, now() - spent_ago_s) for request, level in (spent or {}).items()
+        }
         self._before_mint = before_mint
         self.minting: set[SecretRequest] = set()
 

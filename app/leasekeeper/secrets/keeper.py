@@ -15,7 +15,6 @@ from time import time
 
 from leasekeeper.errors import (
     MintBudgetSpent,
-    SecretNotFound,
     VaultDenied,
     VaultError,
     VaultRejected,
@@ -37,6 +36,7 @@ from leasekeeper.secrets.lifetime import (
 from leasekeeper.secrets.mounts import Mounts
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.secrets.rotation import RotationWatch
+from leasekeeper.secrets.saved import Finding, SavedSecret, Verdict, examine, is_gone
 from leasekeeper.secrets.snapshot import Lifetime, SecretKind, Snapshot
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.metrics import MINTS, MINTS_HELD
@@ -67,9 +67,6 @@ _SHORTEST_RETRY_S = 0.5
 _MATURE_AT = 0.4
 # A certificate with less than this has ended on arrival: the issuer's clock or ours is off.
 _SHORTEST_LIFE_S = 1.0
-# How Vault says that a lease does not exist. It answers 400 to a renewal that the database
-# refuses, too, and there are gateways that refuse the whole endpoint: neither ends a lease.
-_GONE = ("lease not found", "invalid lease", "lease expired", "lease is expired")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +82,10 @@ class KeeperContext:
     probe_interval_s: float
     rng: Random
     on_snapshot: Callable[[Snapshot], None]
+    # What is known of a request from the last run, and whom to tell that it is out of date: at
+    # once when it would cost a new value to lose it.
+    recall: Callable[[SecretRequest], SavedSecret | None]
+    on_change: Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class SecretKeeper:
         self._mature_at = math.inf
         self._expected_life_s = 0.0
         self._rotation = RotationWatch()
+        self._saved = context.recall(request)
         self.request = request
         self.snapshot: Snapshot | None = None
         self.lease: SecretLease | None = None
@@ -141,6 +143,8 @@ class SecretKeeper:
 
     async def step(self) -> float:
         """Do what is due; return when the next thing is."""
+        if self._saved is not None:
+            await self._resume(self._saved)
         await self._context.client.reachability.wait()
         await self._context.tokens.ready()
         if self.lease is not None and due(self.renew_at):
@@ -150,6 +154,61 @@ class SecretKeeper:
         elif self.lease is not None and due(self.probe_at):
             await self._probe(self.lease)
         return min(self.fetch_at, self.renew_at, self.probe_at)
+
+    # -- a restart ------------------------------------------------------------------------------
+
+    def saved(self) -> SavedSecret | None:
+        """Return what a restart should know."""
+        snapshot, lease = self.snapshot, self.lease
+        if snapshot is None:
+            return self._saved
+        if snapshot.response.lease_id and lease is None:
+            return None  # the lease is gone
+        wall = time() - now()
+        return SavedSecret(
+            request=self.request,
+            kind=snapshot.kind,
+            response=snapshot.response,
+            increment_s=lease.increment_s if lease else math.inf,
+            of_token=lease is not None and not self._outlived(lease),
+            expires_wall=wall + snapshot.lifetime.expires_at,
+            fetch_wall=wall + self.fetch_at,
+            mature_wall=wall + self._mature_at,
+        )
+
+    async def _resume(self, saved: SavedSecret) -> None:
+        """Go on with the value of the last run, if it is still good."""
+        context = self._context
+        await context.tokens.ready()
+        found = await examine(context.client, context.tokens, saved, wall=time())
+        if found.verdict is Verdict.ASK:
+            return
+        self._saved = None
+        if found.verdict is Verdict.GONE:
+            log.info("secret.not_adopted", secret=self.name, reason=found.reason)
+        else:
+            self._take_over(saved, found)
+
+    def _take_over(self, saved: SavedSecret, found: Finding) -> None:
+        at, wall, serial = now(), time(), self._context.tokens.serial
+        provisional = found.verdict is Verdict.PROVISIONAL
+        renewable = saved.response.renewable and bool(saved.response.lease_id)
+        life = Life(kind=saved.kind, duration_s=found.left_s, renewable=renewable)
+        self._plan(saved.response, life, serial)
+        if self.lease is not None:
+            self.lease = SecretLease(self.lease.lease_id, saved.increment_s, serial)
+            self._expected_life_s = 0.0 if math.isinf(saved.increment_s) else saved.increment_s
+        if not renewable:  # what was planned must not be put off by every restart
+            self.fetch_at = min(self.fetch_at, at + saved.fetch_wall - wall)
+        elif provisional:
+            self.renew_at = at
+        if provisional and self.lease is None:
+            self.fetch_at = -math.inf
+        self._mature_at = at + saved.mature_wall - wall
+        self._show(saved.response, life, at + found.left_s, serial)
+        log.info("secret.adopted", secret=self.name, provisional=provisional)
+        assert self.snapshot is not None
+        self._context.on_snapshot(self.snapshot)
 
     # -- what wakes a keeper --------------------------------------------------------------------
 
@@ -206,6 +265,7 @@ class SecretKeeper:
             self._failed(error)
         else:
             self._trouble.recovered()
+            self._saved = None
             self._adopt(response, serial)
 
     def _wait_for_better_token(self) -> bool:
@@ -283,6 +343,14 @@ class SecretKeeper:
         self._failed(error)
 
     def _failed(self, error: VaultError) -> None:
+        if (
+            isinstance(error, VaultUnavailable)
+            and self.snapshot is None
+            and self._saved is not None
+        ):
+            left = self._saved.expires_wall - time()
+            self._take_over(self._saved, Finding(Verdict.PROVISIONAL, left))
+            self._saved = None
         self._trouble.failed(error, **self._until())
         self.fetch_at = now() + self._retry_delay(error, self._trouble.attempts - 1)
 
@@ -331,17 +399,22 @@ class SecretKeeper:
         if old is not None and unchanged:
             old.lifetime.expires_at = end
             return
+        snapshot = self._show(response, life, end, serial)
+        self._report(snapshot, life)
+        self._context.on_change(life.kind in MINTED)
+        self._context.on_snapshot(snapshot)
+
+    def _show(self, response: VaultResponse, life: Life, end: float, serial: int) -> Snapshot:
         redactor.protect(self.request, strings_in(response.data))
         self.snapshot = Snapshot(
             request=self.request,
             kind=life.kind,
             response=response,
-            generation=old.generation + 1 if old else 1,
-            issued_at=at,
+            generation=self.snapshot.generation + 1 if self.snapshot else 1,
+            issued_at=now(),
             lifetime=Lifetime(expires_at=end, token_serial=serial if response.lease_id else 0),
         )
-        self._report(self.snapshot, life)
-        self._context.on_snapshot(self.snapshot)
+        return self.snapshot
 
     def _report(self, snapshot: Snapshot, life: Life) -> None:
         if life.kind in MINTED:
@@ -412,7 +485,7 @@ class SecretKeeper:
         except VaultDenied as error:
             await self._renewal_denied(lease, error)
         except VaultError as error:
-            if _is_gone(error):
+            if is_gone(error):
                 self._lost(lease, error)
             elif isinstance(error, VaultRejected) and "not renewable" in error.message:
                 self._stop_renewing(lease, error)
@@ -431,6 +504,7 @@ class SecretKeeper:
         self._lost_in_a_row = 0
         if self.snapshot is not None:
             self.snapshot.lifetime.expires_at = at + granted_s
+        context.on_change(False)
         truncated = is_truncated(granted_s, lease.increment_s)
         log.info("lease.renewed", secret=self.name, ttl_s=round(granted_s), truncated=truncated)
         if truncated:
@@ -480,7 +554,7 @@ class SecretKeeper:
         except VaultDenied as error:
             await self._probe_denied(error)
         except VaultError as error:
-            if _is_gone(error):
+            if is_gone(error):
                 self._lost(lease, error)
             else:
                 self._note_refused_probe(error)
@@ -515,18 +589,12 @@ class SecretKeeper:
         if self.snapshot is not None:
             self.snapshot.lifetime.expires_at = min(now(), self.snapshot.lifetime.expires_at)
         self.lease, self.probe_at = None, math.inf
+        self._context.on_change(True)
         self._end_renewals()
         again = self._lost_in_a_row
         self._lost_in_a_row += 1
         pause = 0.0 if again == 0 else _LOST_AGAIN.delay(again - 1, self._context.rng)
         self.fetch_at = now() + pause
-
-
-def _is_gone(error: VaultError) -> bool:
-    """Whether Vault says that the lease does not exist."""
-    return isinstance(error, VaultRejected | SecretNotFound) and any(
-        words in said for said in error.errors for words in _GONE
-    )
 
 
 _CAPABILITY = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from leasekeeper.runtime.schedule import Schedule
 from leasekeeper.secrets.budget import MintBudgets
@@ -13,9 +13,13 @@ from leasekeeper.secrets.keeper import KeeperContext, SecretKeeper
 from leasekeeper.secrets.mounts import Mounts
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
-from leasekeeper.settings.model import Settings
+from leasekeeper.settings.model import MintBudget, Settings
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
+
+if TYPE_CHECKING:
+    from leasekeeper.secrets.memory import Memory
+    from leasekeeper.secrets.saved import SavedSecret
 
 # More steps at a time than connections, so that a slow answer does not hold up quick ones.
 _CONCURRENCY = 32
@@ -32,24 +36,28 @@ class SecretStore:
         *,
         rng: Random,
         on_error: Callable[[str, BaseException], None],
+        memory: Memory | None = None,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
         self._listeners: list[Callable[[SecretRequest], None]] = []
         self._schedule = Schedule(concurrency=_CONCURRENCY, on_error=on_error)
-        budget = settings.secrets.mint_budget
         self._context = KeeperContext(
             client=client,
             tokens=tokens,
             mounts=Mounts(client),
-            budgets=MintBudgets(budget.count, budget.window),
+            budgets=_budgets(settings.secrets.mint_budget, memory),
             interval_of=self._interval_of,
             overlap_s=settings.secrets.overlap,
             probe_interval_s=settings.probe.interval,
             rng=rng,
             on_snapshot=self._publish,
+            recall=memory.recall if memory else _recall_nothing,
+            on_change=memory.changed if memory else _tell_nobody,
         )
         self.keepers: dict[SecretRequest, SecretKeeper] = {}
+        if memory is not None:
+            memory.attach(client, tokens, self._context.budgets, self._saved)
         tokens.on_login(self._token_changed)
         client.reachability.on_return(self._vault_returned)
 
@@ -92,6 +100,10 @@ class SecretStore:
             return override.static_secret_render_interval
         return self._settings.secrets.static_secret_render_interval
 
+    def _saved(self) -> list[SavedSecret]:
+        found = (keeper.saved() for keeper in self.keepers.values())
+        return [saved for saved in found if saved is not None]
+
     def _publish(self, snapshot: Snapshot) -> None:
         for listener in self._listeners:
             listener(snapshot.request)
@@ -105,3 +117,23 @@ class SecretStore:
         for keeper in self.keepers.values():
             if (at := keeper.vault_returned()) < math.inf:
                 self._schedule.wake(keeper, at=at)
+
+
+def _budgets(bound: MintBudget, memory: Memory | None) -> MintBudgets:
+    if memory is None:
+        return MintBudgets(bound.count, bound.window)
+    return MintBudgets(
+        bound.count,
+        bound.window,
+        spent=memory.spent,
+        spent_ago_s=memory.spent_ago_s,
+        before_mint=memory.flush,
+    )
+
+
+def _recall_nothing(_request: SecretRequest) -> None:
+    return
+
+
+def _tell_nobody(_at_once: bool) -> None:
+    return

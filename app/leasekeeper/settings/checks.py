@@ -145,6 +145,14 @@ def destination(value: str) -> str:
     return "/" + "/".join(name for name in names if name not in ("", "."))
 
 
+def directory(value: str) -> str:
+    """Return the absolute path of a directory, without a slash at its end."""
+    if not value.startswith("/") or value.strip("/.") == "":
+        msg = "needs the absolute path of a directory"
+        raise ValueError(msg)
+    return file_path(value).rstrip("/")
+
+
 def account(value: object) -> str | int:
     """Return a user or group as a name or a number; digits in quotes are a number too."""
     if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):

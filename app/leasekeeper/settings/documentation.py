@@ -27,6 +27,7 @@ from leasekeeper.settings import (
     notify,
     process,
     sinks,
+    state,
 )
 from leasekeeper.settings.durations import PATTERN, format_duration
 
@@ -38,7 +39,7 @@ _HEAD = "| Key | Type | Default | Environment | Meaning |\n|---|---|---|---|---|
 _TYPES = {"string": "text", "boolean": "`true` or `false`", "integer": "number", "number": "number"}
 _TABLE_KEY = "<path>"
 # Where the classes of the model are written.
-_MODEL = (fields, auth, notify, groups, process, sinks, execution, model)
+_MODEL = (fields, auth, notify, groups, process, sinks, execution, state, model)
 
 
 def json_schema() -> _Schema:

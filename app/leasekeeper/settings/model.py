@@ -42,6 +42,8 @@ from leasekeeper.settings.process import ListenerSection as ListenerSection
 from leasekeeper.settings.process import LogSection as LogSection
 from leasekeeper.settings.process import WebSection as WebSection
 from leasekeeper.settings.sinks import SinkSection
+from leasekeeper.settings.state import StateEncryption as StateEncryption
+from leasekeeper.settings.state import StateSection
 
 
 class VaultSection(Section):
@@ -291,6 +293,8 @@ class Settings(Section):
     """How secrets are kept fresh."""
     probe: ProbeSection = ProbeSection()
     """Looking for revocations."""
+    state: StateSection = StateSection()
+    """What survives a restart."""
     web: WebSection = WebSection()
     """The HTTP server."""
     log: LogSection = LogSection()

@@ -13,7 +13,8 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NoReturn
+from time import time
+from typing import TYPE_CHECKING, NoReturn
 
 from leasekeeper.errors import (
     AuthError,
@@ -34,6 +35,9 @@ from leasekeeper.tokens.method import AuthMethod
 from leasekeeper.vault.client import VaultClient, whole
 from leasekeeper.vault.response import AuthData
 
+if TYPE_CHECKING:
+    from leasekeeper.tokens.saved import SavedToken
+
 # A token that was found good is not looked up again for this long, however many 403s arrive:
 # a policy error on a hundred paths must not become a hundred lookups.
 GOOD_FOR_S = 5.0
@@ -42,6 +46,8 @@ REMEMBERED_TOKENS = 8
 # Time limits of renewals follow what is left of the token, so that there is time for another try.
 _SHORTEST_RENEWAL_S = 2.0
 # A login whose token is refused at once must not turn into a login loop.
+# While a token of the last run is not confirmed, it is looked up this often at least.
+_UNPROVEN_PROBE_S = 5.0
 _QUICK_END = Backoff(minimum_s=1.0, maximum_s=60.0)
 
 
@@ -58,6 +64,7 @@ class TokenKeeper:
         probe_interval_s: float,
         rng: random.Random,
         exit_on_error: bool = False,
+        saved: SavedToken | None = None,
     ) -> None:
         self._client = client
         self._method = method
@@ -70,6 +77,8 @@ class TokenKeeper:
         self._wake = asyncio.Event()
         self._verifying = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
+        self._on_change: Callable[[], None] = _nothing
+        self._saved = saved
         self._ends: dict[int, float] = {}
         self._serial = 0
         self._renew_at = self._replace_at = self._probe_at = math.inf
@@ -77,7 +86,11 @@ class TokenKeeper:
         self._quick_ends = 0
         self._login_trouble = Trouble("token.login", method=method.describe())
         self._renewal_trouble = Trouble("token.renewal")
+        self._inherited = False
         self.lease: TokenLease | None = None
+        self.policies: tuple[str, ...] = ()
+        self.proven = True
+        self.disowned: str | None = None
         self.denied_since: float | None = None
         client.reachability.on_return(self._retry_now)
 
@@ -93,6 +106,16 @@ class TokenKeeper:
     def serial(self) -> int:
         """The number of the live token; 0 before the first login."""
         return self.lease.serial if self.lease else 0
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the live token is the one that `saved` told of."""
+        saved, lease = self._saved, self.lease
+        return saved is not None and lease is not None and saved.client_token == lease.client_token
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever the live token is another, or has another end."""
+        self._on_change = listener
 
     def on_login(self, listener: Callable[[], None]) -> None:
         """Call *listener* after every login."""
@@ -135,10 +158,19 @@ class TokenKeeper:
                 if now() < self._good_until:
                     return False
                 if await self._look_up():
+                    self._renew_inheritance()
                     return False
         # Not inside the lock: the loop that logs in may be waiting for it.
         await self.ready()
         return True
+
+    def _renew_inheritance(self) -> None:
+        """Log in once when a token of the last run is not allowed something: the policy of the
+        role may have changed since.
+        """
+        if self._inherited:
+            self._inherited = False
+            self.replace()
 
     async def revoke(self) -> None:
         """Revoke the live token, and with it every lease it created; nothing if there is none.
@@ -178,6 +210,8 @@ class TokenKeeper:
 
         :raises AuthError, VaultError: if a login fails and the process is to end then.
         """
+        if self._saved is not None:
+            await self._resume(self._saved)
         while True:
             self._wake.clear()
             self._drop_if_ended()
@@ -204,7 +238,42 @@ class TokenKeeper:
             self._renew_at = -math.inf
         self._login_trouble.start_over()
         self._renewal_trouble.start_over()
+        if not self.proven:
+            self._probe_at = -math.inf
         self._wake.set()
+
+    async def _resume(self, saved: SavedToken) -> None:
+        """Go on with the token of the last run, if it is still good."""
+        if self._method.name == "token_file":
+            return  # the file says which token to use
+        from leasekeeper.tokens.saved import examine
+
+        found = await examine(self._client, saved, at=now(), wall=time())
+        if found.lease is None:
+            log.warning("token.not_adopted", accessor=saved.accessor, reason=found.reason)
+            self.disowned = saved.client_token if found.alive else None
+            return
+        self._serial, self._inherited = found.lease.serial, True
+        self.policies = saved.policies
+        self._take(found.lease, proven=found.proven)
+        log.info(
+            "token.adopted",
+            accessor=saved.accessor,
+            proven=found.proven,
+            expires=iso(found.lease.expires_at),
+        )
+        for listener in self._listeners:
+            listener()
+
+    def _take(self, lease: TokenLease, *, proven: bool = True) -> None:
+        """Use *lease*'s token from now on; one that is not *proven* is looked up when possible."""
+        redactor.protect("token", [lease.client_token])
+        self._client.use_token(lease.client_token, lease.serial)
+        self.proven = proven
+        self._good_until = -math.inf
+        self._hold(lease)
+        self._probe_at = now() + self._probe_pause()
+        self._live.set()
 
     # -- logging in -----------------------------------------------------------------------------
 
@@ -262,18 +331,15 @@ class TokenKeeper:
         if not same:
             self._serial += 1
         lease = TokenLease.of_login(auth, serial=self._serial, granted_at=at)
-        redactor.protect("token", [auth.client_token])
-        self._client.use_token(auth.client_token, lease.serial)
         self.denied_since = None
-        self._good_until = -math.inf
+        self._inherited = False
+        self.policies = auth.token_policies or auth.policies
         self._login_trouble.recovered()
         self._renewal_trouble.recovered()
-        self._hold(lease)
+        self._take(lease)
         if same and lease.final:
             # A token file that has not been replaced yet: look again, but not in a loop.
             self._replace_at = at + max((lease.expires_at - at) / 4, self._backoff.minimum_s)
-        self._probe_at = at + self._probe_interval_s if self._probe_interval_s else math.inf
-        self._live.set()
         log.info(
             "token.login_succeeded",
             method=self._method.describe(),
@@ -301,6 +367,7 @@ class TokenKeeper:
         self._ends[lease.serial] = lease.expires_at
         for serial in sorted(self._ends)[:-REMEMBERED_TOKENS]:
             del self._ends[serial]
+        self._on_change()
 
     def _drop_if_ended(self) -> None:
         if self.lease is not None and due(self.lease.expires_at):
@@ -316,7 +383,9 @@ class TokenKeeper:
         self._quick_ends = self._quick_ends + 1 if young and early else 0
         self.lease = None
         self._live.clear()
+        self.proven = True
         self._client.use_token(None, 0)
+        self._on_change()
         self._wake.set()
 
     # -- renewing and probing -------------------------------------------------------------------
@@ -348,7 +417,7 @@ class TokenKeeper:
 
     def _renewed(self, lease: TokenLease, granted: int) -> None:
         self._renewal_trouble.recovered()
-        self._quick_ends = 0
+        self._quick_ends, self.proven = 0, True
         self._hold(lease.renewed(float(granted), at=now()))
         log.info("token.renewed", accessor=lease.accessor, ttl_s=granted)
         if self.lease is not None and self.lease.final:
@@ -372,10 +441,14 @@ class TokenKeeper:
         )
 
     async def _probe(self) -> None:
-        self._probe_at = now() + self._probe_interval_s * self._rng.uniform(0.9, 1.0)
+        self._probe_at = now() + self._probe_pause() * self._rng.uniform(0.9, 1.0)
         with contextlib.suppress(VaultUnavailable):
             async with self._verifying:
                 await self._look_up()
+
+    def _probe_pause(self) -> float:
+        interval = self._probe_interval_s or math.inf
+        return interval if self.proven else min(interval, _UNPROVEN_PROBE_S)
 
     async def _look_up(self) -> bool:
         """Ask Vault about the live token; a bad one is dropped. Whether there is a good one.
@@ -390,7 +463,7 @@ class TokenKeeper:
         except VaultUnavailable:
             raise
         except VaultDenied as error:
-            if _is_policy(error):
+            if is_policy(error):
                 self._found_good(lease)
                 return True
             if self.serial == lease.serial:
@@ -416,6 +489,7 @@ class TokenKeeper:
         if self.serial != lease.serial:
             return False
         self._good_until = now() + GOOD_FOR_S
+        self.proven = True
         return True
 
     def _note_ttl(self, lease: TokenLease, ttl_s: int) -> None:
@@ -427,7 +501,11 @@ class TokenKeeper:
             self._replace_at = min(self._replace_at, planned)  # somebody may have asked for it
 
 
-def _is_policy(error: VaultDenied) -> bool:
+def _nothing() -> None:
+    return
+
+
+def is_policy(error: VaultDenied) -> bool:
     """Whether Vault knows the token, and only its policy lacks the path.
 
     Vault and OpenBao then say "1 error occurred: permission denied". Of a bad token they say

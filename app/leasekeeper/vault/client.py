@@ -128,10 +128,10 @@ class VaultClient:
         manner = replace(_TOKEN_AGAIN, limit_s=limit_s)
         return await self._call("renew_token", "POST", path, body, needs=("auth",), manner=manner)
 
-    async def revoke_token(self) -> None:
-        """Revoke the token in use, and with it every lease that it created."""
-        sent = self._rare.auth.token.revoke_self()
-        await self._answer("revoke_token", "auth/token/revoke-self", sent)
+    async def revoke_token(self, token: str | None = None) -> None:
+        """Revoke *token*, or the token in use, and with it every lease that it created."""
+        headers = {} if token is None else {"X-Vault-Token": token}
+        await self._call("revoke_token", "POST", "auth/token/revoke-self", headers=headers)
 
     async def wrap_token(self, ttl_s: float) -> WrapInfo:
         """Return a response-wrapping token, good for *ttl_s* seconds, of the token in use."""

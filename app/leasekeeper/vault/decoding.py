@@ -26,9 +26,9 @@ def decode(raw: bytes) -> dict[str, Any] | None:
     :raises TooDeep: if it is nested too deeply.
     """
     try:
-        body = json.loads(raw, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no)
-    except RecursionError:
-        raise TooDeep from None
+        body = decode_any(raw)
+    except TooDeep:
+        raise
     except ValueError:
         return None
     if not isinstance(body, dict) or _OWN_KEYS.isdisjoint(body):
@@ -36,6 +36,18 @@ def decode(raw: bytes) -> dict[str, Any] | None:
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _depth(body) > DEEPEST:
         raise TooDeep
     return body
+
+
+def decode_any(raw: bytes) -> Any:
+    """Return the JSON in *raw*, with `JsonNumber` for numbers, whatever it is.
+
+    :raises TooDeep: if it is nested too deeply for the parser.
+    :raises ValueError: if it is no JSON.
+    """
+    try:
+        return json.loads(raw, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no)
+    except RecursionError:
+        raise TooDeep from None
 
 
 def _no(_constant: str) -> None:

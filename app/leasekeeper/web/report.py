@@ -21,6 +21,7 @@ from leasekeeper.vault.client import VaultClient
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
+    from leasekeeper.secrets.memory import Memory
     from leasekeeper.supervise.supervisor import Supervisor
 
 
@@ -75,6 +76,7 @@ class Reporter:
     expiry_grace_s: float
     sinks: TokenSinks | None = None
     app: Supervisor | None = None
+    memory: Memory | None = None
 
     @property
     def settled(self) -> bool:
@@ -104,6 +106,8 @@ class Reporter:
             found.append("Vault cannot be reached")
         if self.tokens.error is not None:
             found.append(f"token: {self.tokens.error}")
+        if self.memory is not None and self.memory.error is not None:
+            found.append(f"state: {self.memory.error}")
         found += [
             f"secret {name}: {keeper.error}"
             for name, keeper in self.keepers().items()

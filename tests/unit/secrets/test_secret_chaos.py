@@ -14,10 +14,11 @@ import pytest
 
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.keeper import SecretKeeper
+from leasekeeper.secrets.memory import Memory
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.vault.transport import Reply
 from tests.fakes.fake_vault import FakeVault
-from tests.fakes.secret_world import FakeLogin, World
+from tests.fakes.secret_world import Disk, FakeLogin, World, wall
 
 HOURS = 1
 ROLES = [SecretRequest.read(f"database/creds/role{n}") for n in range(4)]
@@ -77,18 +78,22 @@ class Chaos:
         vault.kv2["app"], vault.kv1["app"] = {"n": 0}, {"n": 0}
         self.probe_s = rng.choice((5, 10))
         self.login = FakeLogin()
-        self.world = World(
-            vault,
-            login=self.login,
-            seed=seed,
-            max_backoff_s=RETRY_S,
-            probe={"interval": f"{self.probe_s}s"},
-            secrets={
-                "overlap": rng.choice(("5s", "30s", "10m")),
-                "static_secret_render_interval": "20s",
-            },
-        )
+        self._seed, self._overlap = seed, rng.choice(("5s", "30s", "10m"))
+        self.disk = Disk()
+        self.world = self.start()
         self.calm_since = math.inf
+
+    def start(self, memory: Memory | None = None) -> World:
+        """Return a new process, which knows what *memory* knows."""
+        return World(
+            self.vault,
+            login=self.login,
+            seed=self._seed,
+            max_backoff_s=RETRY_S,
+            memory=memory,
+            probe={"interval": f"{self.probe_s}s"},
+            secrets={"overlap": self._overlap, "static_secret_render_interval": "20s"},
+        )
 
     async def rotate(self) -> None:
         """Change the static role's password every minute, sometimes late."""
@@ -212,6 +217,47 @@ async def test_no_sequence_of_faults_floods_vault_or_outlives_its_end(
 
     assert errors == {}
     assert token_error is None
+    assert len(steps) <= 1001
+    busiest, at = chaos.busiest_ten_seconds()
+    assert busiest <= MOST_IN_TEN_SECONDS, f"{busiest} requests in the ten seconds before {at}"
+
+
+@pytest.mark.parametrize("seed", range(6, 9))
+async def test_kills_among_the_faults_leave_no_credential_behind(
+    seed: int, steps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process after the other, each killed at a random moment, with one state."""
+    for module in ("secrets.keeper", "tokens.keeper", "secrets.memory"):
+        monkeypatch.setattr(f"leasekeeper.{module}.time", wall)
+    chaos = Chaos(seed)
+    end = now() + 900
+    loop = asyncio.get_running_loop()
+    background = [loop.create_task(chaos.rotate()), loop.create_task(chaos.torment(end))]
+    lives = 0
+    try:
+        while not background[1].done() or lives == 0:
+            lives += 1
+            chaos.world = chaos.start(chaos.disk.remember())
+            life_s = chaos.rng.choice((0.05, 0.3, 2, 20, 200))
+            async with chaos.world.running(*EVERYTHING):
+                await asyncio.sleep(life_s)
+                chaos.disk.collect = None  # killed: whatever is under way is not written any more
+        chaos.world = chaos.start(chaos.disk.remember())
+        async with chaos.world.running(*EVERYTHING):
+            # So many kills may have spent the mint budget, which then allows one every 30 s.
+            await asyncio.sleep(60)
+            peace = now()
+            while now() < peace + 60:
+                chaos.check()
+                await asyncio.sleep(0.5)
+            users = {chaos.world.user(role) for role in ROLES}
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+
+    assert lives > 5
+    assert len(users) == len(ROLES)
     assert len(steps) <= 1001
     busiest, at = chaos.busiest_ten_seconds()
     assert busiest <= MOST_IN_TEN_SECONDS, f"{busiest} requests in the ten seconds before {at}"

@@ -28,6 +28,7 @@ def test_every_example_is_tested_here() -> None:
         "minimal.yaml",
         "pki.yaml",
         "shared-volume.yaml",
+        "state-kms.yaml",
         "static-role.yaml",
     }
 
@@ -100,3 +101,10 @@ def test_static_role_tells_the_application_with_a_command() -> None:
 @pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.yaml")))
 def test_no_example_holds_a_secret(name: str) -> None:
     assert "secret_id: " not in re.sub(r"# secret_id: only in.*", "", (EXAMPLES / name).read_text())
+
+
+def test_state_is_encrypted_by_kms() -> None:
+    encryption = load("state-kms.yaml").state.encryption
+
+    assert encryption is not None
+    assert encryption.kms_key_id == "alias/leasekeeper"

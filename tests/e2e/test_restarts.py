@@ -1,0 +1,110 @@
+"""Restarts of the real program against a real OpenBao and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.program import Leasekeeper
+from tests.world import SharedWorld
+
+pytestmark = pytest.mark.e2e
+
+KEY = "an-example-key-of-32-characters-or-more"
+
+
+def config(world: SharedWorld, tmp_path: Path, more: str = "") -> str:
+    role, creds = world.parts.settings.role, world.parts.creds_path
+    return (
+        f"auth: {{method: aws_iam, role: {role}}}\n"
+        f"state: {{path: {tmp_path}/state, encryption: {{key: {KEY}}}}}\n"
+        f"secrets: {{overlap: 1s}}\n{more}"
+        f"outputs:\n  - destination: {tmp_path}/out\n"
+        f'    template: \'{{{{ with secret "{creds}" }}}}'
+        "{{ .Data.username }}:{{ .Data.password }}{{ end }}'\n"
+    )
+
+
+async def users(world: SharedWorld) -> set[str]:
+    """Return the users that the database has for leases now."""
+    return set(await world.run(world.parts.postgres.roles()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_five_restarts_leave_one_lease_one_database_user_and_one_token(
+    world: SharedWorld, tmp_path: Path, number: signal.Signals
+) -> None:
+    before, contents, accessors = await users(world), set(), set()
+    for _ in range(6):
+        async with Leasekeeper(
+            env=world.parts.environment(), config=config(world, tmp_path)
+        ) as program:
+            await program.event("agent.ready")
+            contents.add((tmp_path / "out").read_text())
+            accessors.add((await program.health())["token"]["accessor"])
+            logins = program.events("token.login_succeeded")
+            await program.stop(number)
+
+    assert len(contents) == 1
+    assert len(accessors) == 1
+    assert logins == []
+    assert len(await users(world) - before) == 1
+    assert KEY not in program.text
+
+
+async def test_kills_at_random_moments_leave_one_database_user(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    before, rng = await users(world), random.Random(5)
+    for _ in range(8):
+        async with Leasekeeper(
+            env=world.parts.environment(), config=config(world, tmp_path)
+        ) as program:
+            await asyncio.sleep(rng.uniform(0.3, 1.2))
+            await program.stop(signal.SIGKILL)
+    async with Leasekeeper(
+        env=world.parts.environment(), config=config(world, tmp_path)
+    ) as program:
+        await program.event("agent.ready")
+        async with asyncio.timeout(20):
+            while len(await users(world) - before) != 1:
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def _task_stops(world: SharedWorld) -> Iterator[None]:
+    world.parts.ecs.desired_status = "STOPPED"
+    yield
+    world.parts.ecs.desired_status = "RUNNING"
+
+
+@pytest.mark.usefixtures("_task_stops")
+async def test_on_exit_revoke_removes_the_state_with_the_token(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    text = config(world, tmp_path, "lifecycle: {on_exit: revoke}\n")
+    async with Leasekeeper(env=world.parts.environment(), config=text) as program:
+        await program.event("agent.ready")
+        assert (tmp_path / "state" / "leasekeeper.state").exists()
+        code, _ = await program.stop()
+
+    assert code == 0
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["leasekeeper.lock"]
+
+
+async def test_a_state_directory_that_cannot_be_used_ends_the_start_with_code_5(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("in the way")
+    async with Leasekeeper(
+        env=world.parts.environment(), config=config(world, tmp_path)
+    ) as program:
+        code = await program.ended()
+
+    assert code == 5
+    assert "state directory" in program.said
