@@ -91,6 +91,7 @@ async def running(
     keep: str = "0s",
     command: list[str] | None = None,
     remove_s: float = 0.0,
+    notify: list[str] | None = None,
     **lifecycle: str,
 ) -> AsyncIterator[OutputLoop]:
     sources = sources or {"a": Value(), "b": Value(), "c": Value()}
@@ -110,7 +111,15 @@ async def running(
         store,
         rng=Random(1),
         environ={"PATH": os.environ["PATH"]},
-        groups=[GroupSection.model_validate({"link": str(link), "keep": keep})],
+        groups=[
+            GroupSection.model_validate(
+                {
+                    "link": str(link),
+                    "keep": keep,
+                    "notify": {"command": {"command": notify}} if notify else None,
+                }
+            )
+        ],
     )
     task = asyncio.get_running_loop().create_task(loop.run())
     try:
@@ -218,6 +227,45 @@ async def test_a_program_that_refuses_one_file_keeps_all_of_them_back(tmp_path: 
         assert loop.outputs[0].error is None
         value = store.rotate()
         await eventually(lambda: shown(link) == value)
+
+
+async def test_the_application_is_told_once_for_all_files(tmp_path: Path) -> None:
+    link, told, store = tmp_path / "group", tmp_path / "told", Store()
+    command = ["sh", "-c", f'readlink "$LEASEKEEPER_OUTPUT" >> {told}']
+    async with running(link, store, notify=command) as loop:
+        await loop.settled.wait()
+        first = os.readlink(link)
+        await eventually(lambda: told.exists() and told.read_text() == f"{first}\n")
+        value = store.rotate()
+        await eventually(lambda: shown(link) == value)
+        second = os.readlink(link)
+        await eventually(lambda: told.read_text() == f"{first}\n{second}\n")
+
+
+async def test_a_group_that_hung_is_published_when_its_volume_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "RETRY", Backoff(minimum_s=0.01, maximum_s=0.05))
+    link, store = tmp_path / "group", Store()
+    back, real = threading.Event(), os.fsync
+
+    def hang(fd: int) -> None:
+        back.wait()
+        real(fd)
+
+    async with running(link, store, publish_deadline="100ms") as loop:
+        await loop.settled.wait()
+        monkeypatch.setattr(os, "fsync", hang)
+        store.rotate()
+        await eventually(lambda: loop.outputs[0].outcome is Outcome.FAILED)
+        assert "does not answer" in str(loop.outputs[0].error)
+        assert shown(link) == "0"
+        value = store.rotate()
+        back.set()
+        await eventually(lambda: shown(link) == value)
+        await eventually(lambda: not superseded(str(link)))
+    left = os.listdir(tmp_path / ".group.generations")
+    assert sorted(left) == [".lock", current(str(link))]
 
 
 async def test_what_others_do_to_a_group_is_repaired(tmp_path: Path) -> None:
