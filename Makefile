@@ -70,6 +70,10 @@ soak: $(READY) ## does anything grow: MINUTES= (20) with short TTLs
 reliability: $(READY) ## write the tables of docs/reliability.md from the newest `make chaos` and `make soak`
 	$(BIN)/python -m tests.chaos.report docs/reliability.md $(wildcard build/chaos.json build/soak.json)
 
+MINUTES ?= 10
+differential: $(READY) ## new random templates, ours against `bao agent`; MINUTES=10
+	DIFFERENTIAL_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/component/test_template_differential.py $(ARGS)
+
 bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
 	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
 

@@ -15,6 +15,7 @@ from leasekeeper.templates.functions.documents import TextStruct, is_nil, struct
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import format_float
 from leasekeeper.templates.golang.values import (
+    NIL_CONTAINERS,
     GoStruct,
     encode,
     is_float,
@@ -48,7 +49,7 @@ class _Writer:
     def value(self, value: Any, newline: str) -> str:
         """Return *value*; *newline* is a line break and the indentation around it."""
         kind_of = kind(value)
-        if is_nil(value):
+        if is_nil(value) or type(value) in NIL_CONTAINERS:
             return "null"
         if type(value) is JsonNumber:
             return str(value)

@@ -11,7 +11,7 @@ import re2
 
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.quoting import can_backquote, quote
-from leasekeeper.templates.golang.values import StringSlice
+from leasekeeper.templates.golang.values import NilStrings, StringSlice
 
 functions = FunctionTable()
 
@@ -175,7 +175,8 @@ def _find(compiled: Any, text: str) -> str:
 @_twice("regexFindAll", "string", "string", "int")
 def _find_all(compiled: Any, text: str, limit: int) -> list[str]:
     found = [match.group() for match in find_all(compiled, text)]
-    return StringSlice(found if limit < 0 else found[:limit])
+    found = found if limit < 0 else found[:limit]
+    return StringSlice(found) if found else NilStrings()
 
 
 @_twice("regexReplaceAll", "string", "string", "string")
@@ -191,7 +192,7 @@ def _replace_all_literal(compiled: Any, text: str, replacement: str) -> str:
 @_twice("regexSplit", "string", "string", "int")
 def _split(compiled: Any, text: str, limit: int) -> list[str]:
     if limit == 0:
-        return StringSlice()
+        return NilStrings()
     if not text and compiled.pattern:
         return StringSlice([""])
     parts: list[str] = []

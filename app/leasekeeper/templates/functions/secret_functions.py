@@ -15,6 +15,7 @@ from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.values import (
     GoStruct,
     NilPointer,
+    NilStrings,
     StringSlice,
     encode,
 )
@@ -102,7 +103,9 @@ def list_request_of(arguments: tuple[str, ...]) -> SecretRequest | None:
 def secrets(run: Run, path: str) -> list[str]:
     """Return the sorted names of what is at a path; folders end with a slash."""
     request = list_request_of((path,))
-    snapshot = run.secret(request) if request else None
+    if request is None:
+        return NilStrings()
+    snapshot = run.secret(request)
     data = (snapshot.response.data if snapshot else None) or {}
     return StringSlice(sorted(data.get("keys") or (), key=encode))
 

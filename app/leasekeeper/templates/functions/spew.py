@@ -13,6 +13,7 @@ from leasekeeper.templates.golang.printf import sprintf
 from leasekeeper.templates.golang.printing import sprint
 from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.values import (
+    NIL_CONTAINERS,
     GoStruct,
     NilPointer,
     byte_length,
@@ -38,6 +39,8 @@ def _dump(value: Any, depth: int) -> str:
         return _NIL
     if type(value) is NilPointer:
         return f"({value.go_type})(<nil>)"
+    if type(value) in NIL_CONTAINERS:
+        return f"({type_name(value)}) <nil>"
     if getattr(value, "go_pointer", False):
         # Go shows the address as well, which says nothing here.
         return f"({type_name(value)})({_dump_content(value, depth)})"
@@ -87,6 +90,9 @@ def spew_sprintf(template: str, *values: Any) -> str:
             return match[0]
         at = len(shown)
         value = values[at] if at < len(values) else None
+        if match[3] == "T" and at < len(values):
+            shown.append("*spew.formatState")
+            return match[0][:-1] + "s"
         if match[3] != "v" or at >= len(values):
             shown.append(value)
             return match[0]
@@ -94,12 +100,21 @@ def spew_sprintf(template: str, *values: Any) -> str:
         return "%s"
 
     prepared_template = _VERB.sub(prepared, template)
-    return sprintf(prepared_template, *shown[: len(values)], *values[len(shown) :])
+    rest = values[len(shown) :]
+    if "*" in template or "[" in template:  # whose arguments are whose is fmt's to say
+        return sprintf(prepared_template, *shown[: len(values)], *rest)
+    text = sprintf(prepared_template, *shown[: len(values)])
+    extra = ", ".join(f"*spew.formatState={_compact(value, typed=False)}" for value in rest)
+    return f"{text}%!(EXTRA {extra})" if rest else text
 
 
 def _compact(value: Any, *, typed: bool) -> str:
-    if is_nil(value):
-        return f"({type_name(value) if value else 'interface {}'})<nil>" if typed else "<nil>"
+    if is_nil(value) or type(value) in NIL_CONTAINERS:
+        return (
+            f"({type_name(value) if value is not None else 'interface {}'})<nil>"
+            if typed
+            else "<nil>"
+        )
     star = "*" if getattr(value, "go_pointer", False) else ""
     prefix = f"({type_name(value)})" if typed else f"<{star}>" * bool(star)
     kind_of = kind(value)
@@ -110,13 +125,14 @@ def _compact(value: Any, *, typed: bool) -> str:
         ]
         return f"{prefix}{{{' '.join(members)}}}"
     # Elements show their types only where the container does not say them.
+    typed_keys = typed and getattr(value, "key", "") == ANY
     typed = typed and kind_of in {"slice", "map"} and element_type(value) == ANY
     if kind_of == "slice":
         items = [_compact(item, typed=typed) for item in value]
         return f"{prefix}[{' '.join(items)}]"
     if kind_of == "map":
         pairs = [
-            f"{_compact(key, typed=False)}:{_compact(value[key], typed=typed)}"
+            f"{_compact(key, typed=typed_keys)}:{_compact(value[key], typed=typed)}"
             for key in sorted_keys(value)
         ]
         return f"{prefix}map[{' '.join(pairs)}]"

@@ -10,6 +10,8 @@ from leasekeeper.templates.golang.functions import FunctionTable
 
 functions = FunctionTable()
 
+_NO_CHARACTER = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8
+
 functions.add("sprig_upper", "string")(to_upper)
 functions.add("sprig_lower", "string")(to_lower)
 
@@ -22,7 +24,7 @@ def title(text: str) -> str:
     for char in text:
         parts.append(_title(char) if _separates(before) else char)
         before = char
-    return "".join(parts)
+    return _NO_CHARACTER.sub("\ufffd", "".join(parts))
 
 
 def _title(char: str) -> str:

@@ -9,7 +9,7 @@ from leasekeeper.templates.functions.casting import to_int, to_text, to_texts
 from leasekeeper.templates.functions.deep import deep_equal
 from leasekeeper.templates.functions.sprig_values import empty
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
-from leasekeeper.templates.golang.values import StringSlice, encode, kind, slice_type
+from leasekeeper.templates.golang.values import NilList, StringSlice, encode, kind, slice_type
 
 functions = FunctionTable()
 
@@ -69,7 +69,7 @@ def concat(*values: Any) -> list[Any]:
             msg = NIL_POINTER if value is None else f"Cannot concat type {kind(value)} as list"
             raise GoError(msg)
         result.extend(value)
-    return result
+    return result or NilList()
 
 
 @_add("first", "interface {}")
@@ -89,13 +89,15 @@ def last(value: Any) -> Any:
 @_add("rest", "interface {}")
 def rest(value: Any) -> list[Any]:
     """Return everything but the first element."""
-    return _items(value, "Cannot find rest on type")[1:]
+    items = _items(value, "Cannot find rest on type")
+    return items[1:] if items else NilList()
 
 
 @_add("initial", "interface {}")
 def initial(value: Any) -> list[Any]:
     """Return everything but the last element."""
-    return _items(value, "Cannot find initial on type")[:-1]
+    items = _items(value, "Cannot find initial on type")
+    return items[:-1] if items else NilList()
 
 
 @_add("reverse", "interface {}")
@@ -155,13 +157,22 @@ def cut(value: Any, *bounds: Any) -> Any:
 def chunk(size: int, value: Any) -> list[list[Any]]:
     """Return the elements in lists of *size*."""
     items = _items(value, "Cannot chunk type")
-    if size == 0 and items:
-        msg = "runtime error: makeslice: len out of range"
-        raise GoError(msg)
     chunks = slice_type("[]interface {}")
     if size <= 0:
-        return chunks()
+        return chunks(_backward_chunks(size, items))
     return chunks(items[at : at + size] for at in range(0, len(items), size))
+
+
+def _backward_chunks(size: int, items: list[Any]) -> list[list[Any]]:
+    """Return what sprig's formula makes of a *size* below 1: one list, none, or a panic.
+
+    It makes ``floor((len - 1) / size) + 1`` lists, and the last of them ``len mod size`` long.
+    """
+    count = (len(items) - 1) // size + 1 if size else -1
+    if count < 0 or (count and not items):
+        msg = "runtime error: makeslice: len out of range"
+        raise GoError(msg)
+    return [items] if count else []
 
 
 @functions.add("sprig_sortAlpha", "interface {}")

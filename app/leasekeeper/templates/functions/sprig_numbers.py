@@ -132,7 +132,7 @@ def _folded(operate: Callable[[Decimal, Decimal], Decimal], first: Any, rest: An
     result = _decimal(first)
     for value in rest:
         result = operate(result, _decimal(value))
-    return float(result)
+    return float(result) or 0.0  # sprig's decimals have no -0
 
 
 @functions.add("sprig_add1f", "interface {}")
@@ -196,8 +196,14 @@ def floor(value: Any) -> float:
 @functions.add("sprig_round", "interface {}", "int", "...float64")
 def round_to(value: Any, places: int, *limit: float) -> float:
     """Return *value* with *places* decimals; fractions from *limit* (0.5) on are rounded up."""
-    power = math.pow(10, places)
+    try:
+        power = math.pow(10, places)
+    except OverflowError:
+        power = math.inf
     scaled = to_float(value) * power
+    if not power or not math.isfinite(scaled):  # Go divides on, to nothing or infinity
+        nothing = math.isinf(power) or not scaled or math.isnan(scaled)
+        return math.nan if nothing else math.copysign(math.inf, scaled)
     up = math.modf(scaled)[0] >= (limit[0] if limit else 0.5)
     return (math.ceil(scaled) if up else math.floor(scaled)) / power
 

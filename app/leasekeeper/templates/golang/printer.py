@@ -10,6 +10,7 @@ from leasekeeper.templates.golang.functions import Function, GoError
 from leasekeeper.templates.golang.ordering import sorted_keys
 from leasekeeper.templates.golang.values import (
     EMPTY_INTERFACE,
+    NIL_CONTAINERS,
     SIGNED_KINDS,
     UNSIGNED_KINDS,
     GoStruct,
@@ -171,6 +172,9 @@ class Printer:
 
     def _elements(self, items: Iterable[Any], verb: str, depth: int, element: str) -> None:
         sharp = self.flags.sharp_v
+        if sharp and type(items) in NIL_CONTAINERS:
+            self.write(f"{type_name(items)}(nil)")
+            return
         self.write(f"{type_name(items)}{{" if sharp else "[")
         for at, item in enumerate(items):
             if at:
@@ -200,6 +204,9 @@ class Printer:
 
     def _map(self, value: Any, verb: str, depth: int) -> None:
         sharp = self.flags.sharp_v
+        if sharp and type(value) in NIL_CONTAINERS:
+            self.write(f"{type_name(value)}(nil)")
+            return
         element = element_type(value)
         self.write(f"{type_name(value)}{{" if sharp else "map[")
         for at, key in enumerate(sorted_keys(value)):

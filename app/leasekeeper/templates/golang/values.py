@@ -189,6 +189,25 @@ class NilMap(GoMap):
     element = EMPTY_INTERFACE
 
 
+class NilStrings(GoSlice):
+    """A nil slice of strings, which JSON tells from an empty one."""
+
+    __slots__ = ()
+    go_type = "[]string"
+    element = "string"
+
+
+class NilList(GoSlice):
+    """A nil slice of anything."""
+
+    __slots__ = ()
+    go_type = "[]interface {}"
+    element = EMPTY_INTERFACE
+
+
+NIL_CONTAINERS = frozenset({NilMap, NilStrings, NilList})
+
+
 InterfaceMap = map_type(EMPTY_INTERFACE, EMPTY_INTERFACE)
 
 

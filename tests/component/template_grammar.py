@@ -1,0 +1,154 @@
+"""Random templates: most make sense, some do not.
+
+Every function whose result depends on its arguments alone takes part. Left out are those that read
+a clock, a random source or the machine, what shows an address (``%p``, channels), sprig's ``keys``
+and ``values`` and spew's maps, whose order is random in the real agent, and what it would loop over
+for ever.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import strategies as st
+
+_TEXTS = r"""
+"" "a" "abc" "Hello World" "é" "日本" "x\ty" "a,b,c" "a=1,b=2" "-5" "12" "0x1F" "3.7" "1e3" "true"
+"<a href='x'>&\"" "p%q/r s?t" "\x00\xff" "YWJj" "k" "a/b/c" "../x" "line1\nline2" `raw\n` "nil"
+"HelloWorld_foo-bar" " pad " "aaa" "1.2.3" "[a-c]+" "(a)(b)?" "$1" "%d" "%v|%5s" "10.0.0.1" "2h45m"
+"""
+_NUMBERS = """
+0 1 2 3 -1 -7 10 255 1.0 2.5 -0.5 1e21 1e-7 0.1 100000 1234567.891 4096
+-4096 0x10 0b11 0o17 'a' '\\n' 1_000 1e6 12345.5 3i 1e20 5e-324
+"""
+_OTHERS = "true false nil . $ .x $.a.b"
+_LISTS = """
+(sprig_list)|(sprig_list 1 2 3)|(sprig_list "b" "a" "c")|(sprig_list 1 "a" nil 2.5 true)
+(split "," "x,y,,z")|(parseJSON `[1,"a",null,[true],{"k":1.5}]`)|(sprig_until 4)
+(sprig_list (sprig_list 1) (sprig_dict "a" 1))|(sprig_splitList "/" "a/b")
+(sprig_seq 1 3 | split " ")|(sprig_tuple 3 1 2)
+(parseYAML "- 1\\n- a\\n- 2.5\\n- yes\\n- ~\\n- [b]\\n- {c: 1}")
+"""
+_MAPS = """
+(sprig_dict)|(sprig_dict "a" 1 "b" "two" "c" nil)|(sprig_dict "k" (sprig_dict "a" (sprig_list 1)))
+(parseJSON `{"z":1,"a":{"b":[1,2.50,"x"]},"é":null,"n":1e100,"big":12345678901234567890}`)
+(parseYAML "b: 1\\na: [x, {y: z}]\\nc: 0x10\\nd: 1.5\\ne: ~\\nf: 2001-01-01\\ng: 'q'\\n1: one")
+(sprig_split "/" "a/b/c")|(parseJSON `{"a":"1","b":"2"}`)|(splitToMap ";" ":" "a:1;b:2")
+"""
+# NAME KINDS: F format, G one without *, s text, n number, l list, m map, a anything, * any number
+# of the last.
+_FUNCTIONS = """
+print a*|println a*|printf Fa*|len l|len s|len m|index la|index ma|index an|slice snn|slice ln
+eq aa|eq aaa|ne aa|lt nn|lt ss|le aa|gt nn|ge aa|and aa|or aa|and aaa|not a|html a|js a|urlquery a
+html s|js s|urlquery s|call a|toUpper s|toLower s|toTitle s|trim ss|trimSpace s|trimPrefix ss
+trimSuffix ss|replaceAll sss|split ss|join sl|indent ns|splitToMap sss|base64Decode s|base64Encode s
+base64URLDecode s|base64URLEncode s|sha256Hex s|md5sum s|hmacSHA256Hex ss|parseBool s|parseFloat s
+parseInt s|parseUint s|parseJSON s|parseYAML s|toJSON a|toJSONPretty a|toUnescapedJSON a|toYAML a
+toUnescapedJSONPretty a|toTOML m|toYAML m|toJSON m|toYAML l|toTOML a|in la|in ss|contains al
+containsAll ll|containsAny ll|containsNone ll|containsNotAll ll|explodeMap m|mergeMap mm
+mergeMapWithOverride mm|add nn|subtract nn|multiply nn|divide nn|modulo nn|minimum nn|maximum nn
+regexMatch ss|regexReplaceAll sss|spew_sdump s|spew_sdump n|spew_sprintf Gn*
+sprig_abbrev ns|sprig_abbrevboth nns
+sprig_cat a*|sprig_contains ss|sprig_hasPrefix ss|sprig_hasSuffix ss|sprig_indent ns
+sprig_initials s|sprig_join sa|sprig_nindent ns|sprig_nospace s|sprig_plural ssn
+sprig_quote a*|sprig_replace sss
+sprig_split ss|sprig_splitList ss|sprig_splitn sns|sprig_squote a*|sprig_substr nns|sprig_toString a
+sprig_toStrings a|sprig_trim s|sprig_trimAll ss|sprig_trimPrefix ss|sprig_trimSuffix ss
+sprig_trunc ns|sprig_wrap ns|sprig_wrapWith nss|sprig_camelcase s|sprig_kebabcase s|sprig_lower s
+sprig_snakecase s|sprig_swapcase s|sprig_title s|sprig_untitle s|sprig_upper s|sprig_adler32sum s
+sprig_b32dec s|sprig_b32enc s|sprig_b64dec s|sprig_b64enc s|sprig_sha1sum s
+sprig_sha256sum s|sprig_append la|sprig_chunk nl|sprig_compact l|sprig_concat l*|sprig_first l
+sprig_has al|sprig_initial l|sprig_last l|sprig_mustFirst a|sprig_mustHas aa|sprig_prepend la
+sprig_rest l|sprig_reverse l|sprig_slice lnn|sprig_sortAlpha l|sprig_uniq l|sprig_without la
+sprig_dig ssam|sprig_get ms|sprig_hasKey ms|sprig_merge mm|sprig_mergeOverwrite mm|sprig_omit ms
+sprig_pick mss|sprig_pluck smm|sprig_set msa|sprig_unset ms|sprig_all a*|sprig_any a*
+sprig_coalesce a*|sprig_deepCopy a|sprig_deepEqual aa|sprig_default aa|sprig_empty a|sprig_fail s
+sprig_fromJson s|sprig_kindIs sa|sprig_kindOf a|sprig_ternary aaa|sprig_toJson a
+sprig_toPrettyJson a
+sprig_toRawJson a|sprig_typeIs sa|sprig_typeOf a|sprig_typeIsLike sa|sprig_add a*|sprig_add1 a
+sprig_add1f a|sprig_addf a*|sprig_atoi s|sprig_biggest aa|sprig_ceil a|sprig_div aa|sprig_divf aa
+sprig_float64 a|sprig_floor a|sprig_int a|sprig_int64 a|sprig_max aa|sprig_maxf aa|sprig_min aa
+sprig_minf aa|sprig_mod nn|sprig_mul aa|sprig_mulf aa|sprig_round an|sprig_sub aa|sprig_subf aa
+sprig_toDecimal a|sprig_base s|sprig_clean s|sprig_dir s|sprig_ext s|sprig_isAbs s|sprig_osBase s
+sprig_urlParse s|sprig_urlJoin m|sprig_semver s|sprig_semverCompare ss|sprig_duration a
+sprig_durationRound a|sprig_regexMatch ss|sprig_regexFind ss|sprig_regexFindAll ssn
+sprig_regexReplaceAll sss|sprig_regexReplaceAllLiteral sss|sprig_regexSplit ssn
+sprig_regexQuoteMeta s|sprig_repeat ns|sprig_htmlDate a
+"""
+_FLAGS = ["", "", "+", "-", "#", " ", "0", "+#"]
+_WIDTHS = ["", "", "5", "10", ".2", "8.3", ".0", "*"]
+_VERBS = list("vvsdqxXtTfgeGEboOcU%")
+_CHAINS = ["", "", "", ".a", ".x.y", " | print", " | len", " | printf `%v`", " | toJSON", " | not"]
+
+
+def _lines(text: str) -> list[str]:
+    return [part for line in text.strip().splitlines() for part in line.split("|") if part]
+
+
+_texts = st.sampled_from(re.findall(r'"(?:\\.|[^"\\])*"|`[^`]*`', _TEXTS))
+_numbers = st.sampled_from(_NUMBERS.split())
+_lists = st.sampled_from(_LISTS.replace(")|(", ")\n(").strip().splitlines())
+_maps = st.sampled_from(_MAPS.replace(")|(", ")\n(").strip().splitlines())
+_anything = st.one_of(_texts, _numbers, _lists, _maps, st.sampled_from(_OTHERS.split()))
+_directives = st.tuples(
+    st.sampled_from(_FLAGS), st.sampled_from(_WIDTHS), st.sampled_from(_VERBS)
+).map(lambda parts: "%" + "".join(parts))
+_formats = st.lists(_directives, min_size=1, max_size=3).map(
+    lambda parts: '"' + "|".join(parts) + '"'
+)
+_plain = _formats.filter(lambda text: "*" not in text)
+_LEAVES = {
+    "s": _texts,
+    "n": _numbers,
+    "l": _lists,
+    "m": _maps,
+    "a": _anything,
+    "F": _formats,
+    "G": _plain,
+}
+
+
+def _call(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    @st.composite
+    def call(draw: st.DrawFn) -> str:
+        name, kinds = draw(st.sampled_from(_lines(_FUNCTIONS))).split()
+        if kinds.endswith("*"):
+            kinds = kinds[:-2] + kinds[-2] * draw(st.integers(0, 3))
+        arguments = []
+        for kind in kinds:
+            choice = draw(st.integers(0, 19))
+            leaf = _anything if choice == 0 else _LEAVES[kind]
+            arguments.append(draw(inner if choice in range(1, 6) and kind not in "FG" else leaf))
+        return f"({' '.join((name, *arguments))}){draw(st.sampled_from(_CHAINS))}"
+
+    return call().map(lambda text: f"({text})" if " | " in text else text)
+
+
+expressions = st.recursive(_anything, _call, max_leaves=6) | _call(_anything)
+
+
+def _block(parts: tuple[str, str, str, str, str]) -> str:
+    opening, condition, body, middle, otherwise = parts
+    left, right = ("{{-", "-}}") if len(condition) % 5 == 0 else ("{{", "}}")
+    return f"{left} {opening} {condition} {right}{body}{{{{ {middle} }}}}{otherwise}{{{{ end }}}}"
+
+
+_OPENINGS = ["if", "with", "range", "range $i, $e :=", "range $e :=", "with $x :=", "if $c :="]
+_MIDDLES = ["else", "else", "else if .x", "else with 1"]
+_BODIES = """{{ . }}|{{ $e }}|{{ $i }}={{ $e }};|{{ break }}|{{ continue }}x| a |{{- " b" -}}
+{{ $v = . }}{{ $v }}|{{ template "t" . }}|{{ if . }}y{{ end }}|{{/* c */}}
+{{ printf "%T" . }},|{{ .a }}"""
+_bodies = st.sampled_from(_lines(_BODIES))
+_actions = expressions.map("{{{{ {} }}}}".format)
+blocks = st.tuples(
+    st.sampled_from(_OPENINGS),
+    st.one_of(_lists, _maps, expressions),
+    st.one_of(_bodies, _bodies, _actions),
+    st.sampled_from(_MIDDLES),
+    st.one_of(_bodies, _actions),
+).map(_block)
+PRELUDE = '{{ define "t" }}<{{ . }}>{{ end }}{{ $v := 1 }}{{ $e := 2 }}{{ $i := 3 }}'
+templates = st.one_of(
+    _actions, _actions, st.lists(blocks | _actions | _bodies, max_size=3).map("".join)
+).map(PRELUDE.__add__)
+"""Templates, none of which needs a secret or a file."""
