@@ -235,7 +235,7 @@ class Agent:
     ) -> None:
         self._settings = settings
         self._dialect = dialect
-        self._reporter: Reporter | None = None
+        self._shown: View | None = None
         self._client: VaultClient | None = None
         self._listeners: Listeners | None = None
         self._environ = dict(os.environ if environ is None else environ)
@@ -282,6 +282,7 @@ class Agent:
 
         self._settings = for_many_readers(self._settings)
         async with Membership(self._settings, self.stop, Random()) as member:  # noqa: S311
+            self._shown = member.view
             web = self._web(member.view)
             try:
                 if web is not None:
@@ -303,7 +304,9 @@ class Agent:
             memory = await open_memory(self._settings)
         fence = member.fence if member else no_fence
         parts = self._build(sources, environment, fence, memory)
-        self._reporter, self._client = parts.reporter, parts.client
+        self._client = parts.client
+        if member is None:
+            self._shown = parts.reporter
         web = self._web(parts.reporter) if member is None else None
         try:
             if web is not None:
@@ -354,7 +357,7 @@ class Agent:
 
     def log_state(self) -> None:
         """Log what /health tells; it holds no secret."""
-        state = self._reporter.health_json() if self._reporter else {"state": "starting"}
+        state = self._shown.health_json() if self._shown else {"state": "starting"}
         log.info("agent.state", **state)
 
     async def _check_destinations(self) -> None:

@@ -74,6 +74,14 @@ async def test_three_tasks_hold_one_lease_and_outlive_their_leader(
         manifest = (tmp_path / ".leasekeeper" / "manifest.json").read_text()
         assert first.partition(":")[2] not in manifest
 
+        # One that is to publish once is done when everything is in place.
+        once = Leasekeeper(
+            "run", "--once", env=world.parts.environment(), config=config(world, tmp_path)
+        )
+        async with once:
+            assert await once.ended() == 0
+            assert once.events("token.login_succeeded") == []
+
         leader.process.kill()
         second = await leader_of(others, term=2)
         assert len(set(await world.run(world.parts.leases())) - before) == 2
