@@ -29,6 +29,18 @@ SCRATCH = [
     ),
 ]
 
+FOUND_BY_COMPARISON = [
+    ('sprig_title "\\xffa" | printf "%q"', '"�a"'),
+    ('sprig_camelcase "\\xffa_b" | printf "%q"', '"�aB"'),
+    ('toJSON (sprig_regexFindAll "x" "abc" -1)', "null"),
+    ("sprig_concat | printf `%#v`", "[]interface {}(nil)"),
+    ("sprig_round 1 400", "NaN"),
+    ("sprig_mulf 0 -4", "0"),
+    ("sprig_chunk -7 (sprig_list)", "! runtime error: makeslice: len out of range"),
+    ('spew_sprintf "%T" 1 "a"', "*spew.formatState%!(EXTRA *spew.formatState=a)"),
+    ('sprig_set nil "a" 1', "! assignment to entry in nil map"),
+]
+
 TEXTS = [
     ('toUpper "a\\xffb\\xc3" | printf "%q"', '"A�B�"'),
     ('toUpper "ab\\xff" | printf "%q"', '"AB�"'),
@@ -580,6 +592,7 @@ SPRIG_SYSTEM = [
 RECORDED = [
     *EFFECTS,
     *SCRATCH,
+    *FOUND_BY_COMPARISON,
     *TEXTS,
     *ENCODINGS,
     *JSON_READER,

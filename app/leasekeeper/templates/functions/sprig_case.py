@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from leasekeeper.templates.functions.texts import SPACE, to_lower, to_upper, upper
 from leasekeeper.templates.golang.functions import FunctionTable
@@ -16,6 +17,11 @@ functions.add("sprig_upper", "string")(to_upper)
 functions.add("sprig_lower", "string")(to_lower)
 
 
+def _characters(parts: Iterable[str]) -> str:
+    """Return *parts* as Go writes them one character at a time: no byte stays that is none."""
+    return _NO_CHARACTER.sub("\ufffd", "".join(parts))
+
+
 @functions.add("sprig_title", "string")
 def title(text: str) -> str:
     """Return *text* with the first letter of every word in title case."""
@@ -24,7 +30,7 @@ def title(text: str) -> str:
     for char in text:
         parts.append(_title(char) if _separates(before) else char)
         before = char
-    return _NO_CHARACTER.sub("\ufffd", "".join(parts))
+    return _characters(parts)
 
 
 def _title(char: str) -> str:
@@ -41,7 +47,7 @@ def _separates(char: str) -> bool:
 def untitle(text: str) -> str:
     """Return *text* with the first letter of every word in lower case."""
     pairs = zip(" " + text[:-1], text, strict=True) if text else ()
-    return "".join(char.lower()[0] if gap in SPACE else char for gap, char in pairs)
+    return _characters(char.lower()[0] if gap in SPACE else char for gap, char in pairs)
 
 
 @functions.add("sprig_swapcase", "string")
@@ -59,7 +65,7 @@ def swapcase(text: str) -> str:
         else:
             parts.append(char)
             start = char in SPACE
-    return "".join(parts)
+    return _characters(parts)
 
 
 @functions.add("sprig_camelcase", "string")
@@ -77,7 +83,7 @@ def camelcase(text: str) -> str:
             out.append(before)
         else:
             current = upper(char)
-    return "".join([*out, current])
+    return _characters([*out, current])
 
 
 def _connects(char: str) -> bool:
