@@ -126,6 +126,7 @@ class Output:
         self._file = file
         self._environ = environ
         self._effects: tuple[Effect, ...] = ()  # of passes without a text, as Vault Agent counts
+        self._rendered = False
         self._render_trouble = Trouble("template.render", output=label)
         self._publish_trouble = Trouble("file.publish", output=label)
 
@@ -223,8 +224,10 @@ class Output:
         return TemplateRenderError(message, hint="this is a bug in Leasekeeper; please report it")
 
     def _note_missing(self, missing: frozenset[Dependency]) -> None:
-        news = missing != self.missing
-        self.missing = missing
+        # What the first render asks for, nobody has asked for before: waiting is no event then,
+        # and a line for each of a thousand outputs is a tenth of their start.
+        news = self._rendered and missing != self.missing
+        self._rendered, self.missing = True, missing
         if not missing:
             return
         self.outcome = Outcome.WAITING
