@@ -346,6 +346,18 @@ def test_a_link_planted_in_the_place_of_the_generations_is_not_followed(tmp_path
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
+def test_a_mode_that_is_kept_passes_from_generation_to_generation(tmp_path: Path) -> None:
+    link = tmp_path / "group"
+    target = Target(path=f"{link}/a", mode=None)
+    GenerationSwitch(str(link), [Member(target=target, content=b"1")]).commit()
+    assert (link / "a").stat().st_mode & 0o777 == 0o644
+    (link / "a").chmod(0o600)
+    GenerationSwitch(str(link), [Member(target=target, content=b"2")]).commit()
+
+    assert (link / "a").read_bytes() == b"2"
+    assert (link / "a").stat().st_mode & 0o777 == 0o600
+
+
 def test_two_that_publish_one_group_take_turns(tmp_path: Path) -> None:
     link = tmp_path / "group"
     one = GenerationSwitch(str(link), members(link, b"1"))

@@ -17,7 +17,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leasekeeper.files import directory
 from leasekeeper.files.attempt import Attempt, Fence, no_fence
@@ -167,6 +167,9 @@ class GenerationSwitch(Attempt[PublishedGeneration]):
     def _write(self, member: Member) -> Fingerprint:
         self._check_revoked()
         target = member.target.moved_to(self.temp_path)
+        if target.mode is None:  # that of the file which is there now
+            with contextlib.suppress(FileNotFoundError):
+                target = replace(target, mode=stat.S_IMODE(os.stat(member.target.path).st_mode))
         publication = Publication(target, member.content)
         return (publication.stage() or publication.commit()).fingerprint
 
