@@ -92,6 +92,7 @@ def draft_of(top: Written, variables: Variables, notes: Notes) -> Draft:
     _put_listeners(top, target)
     _put_log_variables(target)
     _warn_of_variables(target)
+    _put_state(top, target)
     target.settle("auth", "an auto_auth block is needed: nothing happens here without a login")
     if target.draft.get(("sinks",)) is None and not top.all("env_template"):
         target.settle("outputs", "a template or sink block is needed: there is nothing to write")
@@ -179,3 +180,18 @@ def _put_log_variables(target: Target) -> None:
             target.put(path, read(Literal(text, 0)), environment.origin(name))
         except ValueError as error:
             target.notes.problems.add(environment.origin(name), str(error), path)
+
+
+def _put_state(top: Written, target: Target) -> None:
+    """Take the directory of the agent's persistent cache for our state, if there is a key."""
+    cache = top.one("cache")
+    persist = cache.one("persist") if cache is not None else None
+    if persist is None or not persist.text("path"):
+        return
+    variable = environment.variable_for(("state", "encryption"))
+    if any(name.startswith(variable) for name, _ in target.variables.settings()):
+        target.put_absolute(persist, "path", ())
+        text = "cache.persist: its directory keeps our state; the agent's own file is not read"
+    else:
+        text = f"cache.persist: has no effect without a key; set {variable}__KEY or __KMS_KEY_ID"
+    target.notes.warn(persist.origin, text)

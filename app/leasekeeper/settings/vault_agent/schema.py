@@ -389,12 +389,17 @@ CACHE = Stanza(
     },
     stanzas={
         "persist": Stanza(
-            verdict=Verdict.WARNING,
-            about="has no effect yet: leases are not kept over a restart",
             once='only one "persist" block is required',
             labelled=True,
             keys={
-                **every("type path", same()),
+                "type": unused("the directory is all that counts", values.text),
+                "path": better(
+                    "is the directory of the state, which needs a key from the environment:"
+                    " without `LEASEKEEPER_STATE__ENCRYPTION__KEY`, `..._KMS_KEY_ID` or `..._NONE`"
+                    " it has no effect, with a warning",
+                    to="state.path",
+                    read=values.text,
+                ),
                 **every(
                     "keep_after_import exit_on_err service_account_token_file",
                     unused("belongs to Kubernetes"),

@@ -150,3 +150,13 @@ def test_every_value_knows_where_it_is_from() -> None:
 def test_what_else_is_in_the_environment_is_told_to_be_ignored() -> None:
     assert load(GOOD, environ={"VAULT_ROLE": "x"}).ignored == ("VAULT_ROLE",)
     assert "is not a setting" in problems(GOOD, environ={"LEASEKEEPER_NONSENSE": "1"})[0]
+
+
+def test_the_persistent_cache_is_our_state_once_there_is_a_key_for_it() -> None:
+    text = GOOD + 'cache { persist "kubernetes" { path = "/vault/agent-cache/" } }'
+    key = {"LEASEKEEPER_STATE__ENCRYPTION__KEY": "k" * 32}
+
+    assert load(text).settings.state.path is None
+    loaded = load(text, environ=key)
+    assert loaded.settings.state.path == "/vault/agent-cache"
+    assert any("keeps our state" in line for line in loaded.warnings)
