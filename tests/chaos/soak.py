@@ -191,14 +191,14 @@ def _plan(stage: Stage) -> Plan:
 
 
 def _told(stage: Stage, samples: list[Sample], minutes: float) -> dict[str, Any]:
-    tries = stage.application.tries
+    tries = list(stage.application.tries)
     return {
         "machine": describe(),
         "minutes": minutes,
         "samples": len(samples),
         "flat": dict(flatness(samples)),
         "logins": len(tries),
-        "bad": len(tries) - stage.application.count("ok"),
+        "bad": sum(one.how != "ok" for one in tries),
         "rotations": stage.lane.mints(),
         "token_logins": stage.lane.audit.logins(),
         "series": [asdict(sample) for sample in samples],

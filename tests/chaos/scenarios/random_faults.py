@@ -17,25 +17,28 @@ LONGEST_LIFE = 2.0
 # A credential whose answer was under way when the program was killed is known to nobody.
 LOST_AT_MOST = 0.1
 SECONDS_TO_START = 5.0
+# On a busy machine there are fewer kills instead.
+LASTS_S = 240.0
 
 
 @scenario(
     "killed-at-random",
-    event=f"SIGKILL {KILLS} times, at random moments of the start and just after",
+    event=f"SIGKILL up to {KILLS} times, at random moments of the start and just after",
     goal=f"leases do not pile up (at most {LOST_AT_MOST:.0%} of the kills), "
     "the file always whole, no failed login, no temporary file left",
-    lasts_s=200,
+    lasts_s=LASTS_S,
     heavy=True,
 )
 async def killed_at_random(stage: Stage) -> Finding:
     """A crash loop: what it costs Vault, and whether a reader notices."""
-    kills = max(round(stage.s(KILLS)), 5)
     began = time.monotonic()
     plan = Plan(files={stage.conf: stage.lane.application_template()}, state=True)
     await stage.start(plan, application=False)
     start_s = time.monotonic() - began
     await stage.start_application()
-    for _ in range(kills):
+    kills, most = 0, max(round(stage.s(KILLS)), 5)
+    while kills < most and time.monotonic() - began < stage.s(LASTS_S):
+        kills += 1
         await stage.program.kill()
         await stage.program.start()
         await asyncio.sleep(stage.rng.uniform(0, LONGEST_LIFE * start_s))

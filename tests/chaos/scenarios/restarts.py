@@ -20,7 +20,8 @@ async def _restarts(stage: Stage, end: Callable[[], Awaitable[None]]) -> Finding
         await stage.program.start()
     await stage.settled(5)
     await stage.users.look()
-    lane, failed = stage.lane, len(stage.application.tries) - stage.application.count("ok")
+    lane = stage.lane
+    failed = sum(one.how != "ok" for one in stage.application.tries)
     leases, tokens = len(await lane.leases()), len(await lane.tokens())
     users = len(stage.users.of(lane.name))
     return Finding(
