@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from pathlib import Path
 
 from leasekeeper.devstack.openbao import find_bao
 from leasekeeper.devstack.processes import Child, free_port
-from leasekeeper.settings.model import Settings
 from tests.chaos.lane import Lane
 
 PROBE_INTERVAL_S = 30.0
@@ -71,6 +71,7 @@ class Program:
     plan: Plan
     port: int = field(default_factory=free_port)
     child: Child | None = None
+    state_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     async def start(self) -> Child:
         """Start it; whether it does its work is for others to see."""
@@ -107,7 +108,7 @@ class Program:
     def _leasekeeper(self) -> tuple[list[str | Path], dict[str, str]]:
         world, plan = self.lane.world, self.plan
         probe_s = plan.probe_interval_s or PROBE_INTERVAL_S * self.lane.factor
-        settings: dict[str, object] = {
+        settings = {
             "auth": {"method": "aws_iam", "role": self.lane.name},
             "outputs": [
                 {"destination": str(path), "template": text} for path, text in plan.files.items()
@@ -117,14 +118,15 @@ class Program:
             "web": {"listen": f"127.0.0.1:{self.port}"},
             "lifecycle": {"exit_after_auth": plan.once},
         }
-        if plan.state and "state" in Settings.model_fields:
-            settings["state"] = {"path": str(self.directory / "state" / "leasekeeper.state")}
         environment = {
             **world.processes.environment(world.directory),
             **world.environment(),
             "VAULT_ADDR": self.lane.wire.address,
             "LEASEKEEPER_CONFIG": json.dumps(settings),
         }
+        if plan.state:
+            environment["LEASEKEEPER_STATE__PATH"] = str(self.directory / "state")
+            environment["LEASEKEEPER_STATE__ENCRYPTION__KEY"] = self.state_key
         return [sys.executable, "-m", "leasekeeper", "run"], environment
 
     async def _bao_agent(self) -> tuple[list[str | Path], dict[str, str]]:
