@@ -42,6 +42,8 @@ def main() -> int:
         keep=asked.logs,
     )
     print(f"seed {seed}", flush=True)
+    if options.factor != 1:
+        print(f"all times are multiplied by {options.factor:g}, whatever the words say", flush=True)
     try:
         results = asyncio.run(_play(scenarios, subjects, options))
     except DevstackError as error:

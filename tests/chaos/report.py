@@ -49,7 +49,8 @@ def markdown(told: dict[str, Any]) -> str:
     for event, goal, cells in _rows(told["results"]):
         shown = " | ".join(cells.get(name, "-") for name in ("bao-agent", "leasekeeper"))
         lines.append(f"| {event} | {shown} | {goal} |")
-    return "\n".join([*lines, "", _measured(told), f"Seed {told['seed']}."])
+    shorter = "" if told["factor"] == 1 else f" All times were multiplied by {told['factor']:g}."
+    return "\n".join([*lines, "", _measured(told), f"Seed {told['seed']}.{shorter}"])
 
 
 def soak_markdown(told: dict[str, Any]) -> str:

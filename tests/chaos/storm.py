@@ -24,6 +24,8 @@ RECOVERY_S = 3.0
 # What fails alone, while Vault serves everything else, tells nobody when it is back: it is tried
 # again at least this often (docs/lifecycle.md).
 RETRY_S = 15.0
+# A start on a busy machine, with answers that are slow as well.
+STARTING_S = 5.0
 HEALING_S = PROBE_INTERVAL_S + 1.0
 # A few periods of the application, and of whoever looks at PostgreSQL's users.
 TOLERANCE_S = 0.3
@@ -156,7 +158,7 @@ class Storm:
         await end()
         await asyncio.sleep(self._time(0, 2))
         await self.stage.program.start()
-        self._excuse(began, RECOVERY_S, "restarted")
+        self._excuse(began, STARTING_S, "restarted")
 
     async def _during(self, kind: Kind, lasts_s: float, /, **details: Any) -> None:
         details.setdefault("times", None)

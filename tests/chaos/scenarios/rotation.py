@@ -29,13 +29,12 @@ async def static_role(stage: Stage) -> Finding:
     template = stage.lane.application_template(static=True)
     await stage.start(Plan(files={stage.conf: template}))
     began = time.monotonic()
-    # At full length even in a quick run: rotations come in whole seconds.
     await stage.sleep(STATIC_WATCHED_S)
     spans = [round(gap.seconds, 2) for gap in stage.application.gaps(since=began)]
     longest = max(spans, default=0.0)
     said = f"wrong for up to {longest:.2f} s" if spans else "never seen wrong"
     return Finding(
-        said=f"{said} at {round(STATIC_WATCHED_S / STATIC_ROTATION_S)} rotations",
+        said=f"{said} at about {round(STATIC_WATCHED_S / STATIC_ROTATION_S)} rotations",
         good=longest <= LONGEST_WRONG_S + PERIOD_S / 2,
         figures={"wrong_s": spans, "longest_s": longest},
     )
