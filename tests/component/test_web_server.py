@@ -111,7 +111,7 @@ async def test_head_is_get_without_a_body() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/healthz", "/health/", "/health/x", "/metrics/../etc/passwd", "/status"]
+    "path", ["/", "/healthz", "/health/", "/health/x", "/metrics/../etc/passwd", "/status/"]
 )
 async def test_unknown_paths_are_404(path: str) -> None:
     async with serving() as (server, _):

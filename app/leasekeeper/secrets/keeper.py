@@ -503,7 +503,7 @@ class SecretKeeper:
         self._renewal_trouble.recovered()
         self._lost_in_a_row = 0
         if self.snapshot is not None:
-            self.snapshot.lifetime.expires_at = at + granted_s
+            self.snapshot.lifetime.renewed(at + granted_s, at=at)
         context.on_change(False)
         truncated = is_truncated(granted_s, lease.increment_s)
         log.info("lease.renewed", secret=self.name, ttl_s=round(granted_s), truncated=truncated)

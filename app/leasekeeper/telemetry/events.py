@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from leasekeeper.telemetry.recent import recent
 from leasekeeper.telemetry.redaction import redactor
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -48,6 +49,7 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
             _mask,
+            _remember,
             _console if pretty else _json,
             _encodable,
         ],
@@ -79,6 +81,13 @@ def _mask(
     # Before the line is written, where a secret could look like a part of the line itself.
     fields = {key: redactor.mask(event[key]) for key in event if key not in _FIRST}
     return {**{key: event[key] for key in _FIRST}, **fields}
+
+
+def _remember(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    recent.note(event)
+    return event
 
 
 # `json.dumps` with options makes an encoder for each call, at the price of encoding a line.

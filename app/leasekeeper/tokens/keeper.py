@@ -117,6 +117,21 @@ class TokenKeeper:
         """Call *listener* whenever the live token is another, or has another end."""
         self._on_change = listener
 
+    @property
+    def next_action(self) -> tuple[str, float]:
+        """What comes next, and when (loop time): ``renewal``, ``login`` or ``none``."""
+        at = min(self._renew_at, self._replace_at)
+        if self.lease is None:
+            return ("login", -math.inf)
+        if math.isinf(at) and at > 0:
+            return ("none", at)
+        return ("renewal" if at == self._renew_at else "login", at)
+
+    @property
+    def handover_at(self) -> float:
+        """Loop time of the login ahead of the present token's end; ``math.inf`` if none is due."""
+        return self._replace_at if self.lease is not None else math.inf
+
     def on_login(self, listener: Callable[[], None]) -> None:
         """Call *listener* after every login."""
         self._listeners.append(listener)
@@ -192,6 +207,7 @@ class TokenKeeper:
             lease = self.lease
             self.lease = replace(
                 lease,
+                issued_at=lease.issued_at - seconds,
                 granted_at=lease.granted_at - seconds,
                 expires_at=lease.expires_at - seconds,
             )

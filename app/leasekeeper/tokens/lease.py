@@ -11,6 +11,8 @@ from leasekeeper.vault.response import AuthData
 RENEW_AT = 2 / 3
 # Vault answers in whole seconds, so a full renewal may look one second short.
 ROUNDING_S = 1.0
+# What a time line can show.
+REMEMBERED_RENEWALS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +20,9 @@ class TokenLease:
     """A login as Vault granted it; renewals give a new record of the same *serial*.
 
     Times are loop times in seconds. *increment_s* is what the login granted and what renewals ask
-    for. *final* means that no renewal can extend this token any further: it is a batch token, it
-    is not renewable, or its last renewal came back short because max TTL is near.
+    for. *issued_at* is when the login was, *renewed_at* are the newest of the *renewals*.
+    *final* means that no renewal can extend this token any further: it is a batch token, it is
+    not renewable, or its last renewal came back short because max TTL is near.
     """
 
     client_token: str = field(repr=False)
@@ -28,8 +31,11 @@ class TokenLease:
     increment_s: float
     renewable: bool
     final: bool
+    issued_at: float
     granted_at: float
     expires_at: float
+    renewals: int = 0
+    renewed_at: tuple[float, ...] = ()
 
     @classmethod
     def of_login(cls, auth: AuthData, *, serial: int, granted_at: float) -> TokenLease:
@@ -44,6 +50,7 @@ class TokenLease:
             increment_s=duration,
             renewable=renewable,
             final=not renewable and not endless,
+            issued_at=granted_at,
             granted_at=granted_at,
             expires_at=math.inf if endless else granted_at + duration,
         )
@@ -53,7 +60,14 @@ class TokenLease:
         # 0 is less than a second, rounded down: what had an end never loses it by a renewal.
         granted_s = max(granted_s, 0.0)
         short = granted_s + min(ROUNDING_S, self.increment_s / 2) < self.increment_s
-        return replace(self, granted_at=at, expires_at=at + granted_s, final=short)
+        return replace(
+            self,
+            granted_at=at,
+            expires_at=at + granted_s,
+            final=short,
+            renewals=self.renewals + 1,
+            renewed_at=(*self.renewed_at, at)[-REMEMBERED_RENEWALS:],
+        )
 
     def ended_by_policy(self) -> TokenLease:
         """Return the lease after Vault refused to renew it: it goes on to its end, no further."""

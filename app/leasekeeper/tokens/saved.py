@@ -86,6 +86,7 @@ class SavedToken:
             increment_s=self.increment_s,
             renewable=self.renewable,
             final=self.final,
+            issued_at=at,
             granted_at=at,
             expires_at=at + left,
         )

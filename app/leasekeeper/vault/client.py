@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections import deque
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -45,6 +46,7 @@ _RENEWAL = Manner(urgency=Urgency.EXPIRING, repeatable=True)
 _CATCHING_UP_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 # sys/health of a disaster recovery secondary, which serves nobody until it is promoted.
 _DR_SECONDARY = 472
+_REMEMBERED_LATENCIES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,13 @@ class VaultClient:
         self._transport.on_slow = self._note_slow
         self.reachability = Reachability(self._ask_health, rng or random.Random())  # noqa: S311
         self.token_serial = 0
+        self.latencies_s: deque[float] = deque(maxlen=_REMEMBERED_LATENCIES)
+        """How long the newest answers took, sys/health left out."""
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port of Vault, as configured."""
+        return self._transport.address
 
     @property
     def clock_offset_s(self) -> float | None:
@@ -307,6 +316,7 @@ class VaultClient:
             VAULT_REQUEST_SECONDS.observe(now() - started, operation)
         if operation != "health":
             self.reachability.seen()
+            self.latencies_s.append(now() - started)
         VAULT_REQUESTS.inc(operation, "ok")
         return response
 

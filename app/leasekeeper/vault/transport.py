@@ -219,6 +219,11 @@ class Transport:
                 running.clock.reschedule(loop.time())
 
     @property
+    def address(self) -> str:
+        """Scheme, host and port of Vault."""
+        return str(self._base)
+
+    @property
     def _where(self) -> str:
         proxy = self._proxy
         return f"{self._base}" + (

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from leasekeeper.secrets.memory import Memory
     from leasekeeper.supervise.supervisor import Supervisor
+    from leasekeeper.web.document import Status
 
 
 class Health(StrEnum):
@@ -61,6 +62,9 @@ class View(Protocol):
     def health_json(self) -> dict[str, Any]:
         """Return the body of /health."""
 
+    def status(self) -> Status:
+        """Return the answer of /status."""
+
     def collector(self) -> Collector:
         """Return what makes metrics of the state, as of each scrape."""
 
@@ -96,8 +100,11 @@ class Reporter:
 
     def outage_budget_s(self) -> float:
         """Return for how long everything on disk stays valid if Vault went away now."""
-        end = min((self.output_end(output) for output in self.outputs.outputs), default=math.inf)
-        return max(end - now(), 0.0)
+        return max(self.outage_end() - now(), 0.0)
+
+    def outage_end(self) -> float:
+        """Return the loop time at which the first credential on disk stops working."""
+        return min((self.output_end(output) for output in self.outputs.outputs), default=math.inf)
 
     def reasons(self) -> list[str]:
         """Return what is wrong at present, a sentence each; empty when all is well."""
@@ -158,6 +165,12 @@ class Reporter:
             "outputs": {output.label: self._output_json(output) for output in self.outputs.outputs},
             "secrets": {name: self._secret_json(k) for name, k in self.keepers().items()},
         }
+
+    def status(self) -> Status:
+        """Return the answer of /status."""
+        from leasekeeper.web.status import status_of
+
+        return status_of(self)
 
     def collector(self) -> Collector:
         """Return what makes metrics of the state, as of each scrape."""

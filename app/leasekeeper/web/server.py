@@ -1,4 +1,4 @@
-"""The HTTP server: /health, /health/live, /health/ready and /metrics. It shows no secret.
+"""The HTTP server: /health, /health/live, /health/ready, /metrics and /status. It shows no secret.
 
 `/agent/v1/metrics` and, where that is allowed, `/agent/v1/quit` are Vault Agent's addresses.
 """
@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -65,6 +65,8 @@ class WebServer:
         app.router.add_get("/health/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/agent/v1/metrics", self._metrics)
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/status.schema.json", self._schema)
         if self._on_quit is not None:
             app.router.add_post("/agent/v1/quit", self._quit)
         runner = web.AppRunner(
@@ -131,6 +133,14 @@ class WebServer:
         headers = {**_HEADERS, "Content-Type": CONTENT_TYPE}
         return web.Response(body=self._exposition.text(), headers=headers)
 
+    async def _status(self, _request: web.Request) -> web.Response:
+        return _json(self._view.status(), ok=True)
+
+    async def _schema(self, _request: web.Request) -> web.Response:
+        from leasekeeper.web.schema import status_schema
+
+        return _json(status_schema(), ok=True, kind="application/schema+json")
+
     async def _quit(self, _request: web.Request) -> web.Response:
         assert self._on_quit is not None
         self._on_quit()
@@ -171,7 +181,7 @@ def _cannot_listen(where: str, error: OSError) -> ConfigError:
     )
 
 
-def _json(body: dict[str, object], *, ok: bool, kind: str = "application/json") -> web.Response:
+def _json(body: Mapping[str, object], *, ok: bool, kind: str = "application/json") -> web.Response:
     return web.Response(
         text=json.dumps(body, indent=1) + "\n",
         status=200 if ok else 503,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -15,6 +15,9 @@ from leasekeeper.files.election import Election
 from leasekeeper.runtime.clock import wall_time
 from leasekeeper.web import gauges
 from leasekeeper.web.report import Health, Reporter
+
+if TYPE_CHECKING:
+    from leasekeeper.web.document import SharedStatus, Status
 
 _STATUS = {Health.HEALTHY: "pass", Health.DEGRADED: "warn"}
 
@@ -100,6 +103,12 @@ class Standby:
             "outputs": self.report.get("outputs", {}),
         }
 
+    def status(self) -> Status:
+        """Return the answer of /status."""
+        from leasekeeper.web.standby_status import status_of
+
+        return status_of(self)
+
     def _ends(self) -> dict[str, float]:
         outputs = self.report.get("outputs")
         said = outputs.items() if isinstance(outputs, dict) else ()
@@ -133,13 +142,19 @@ class SharedView:
 
     def health_json(self) -> dict[str, Any]:
         """Return the body of /health."""
+        return {**self._shown.health_json(), "shared": self._shared()}
+
+    def status(self) -> Status:
+        """Return the answer of /status."""
+        return {**self._shown.status(), "shared": self._shared()}
+
+    def _shared(self) -> SharedStatus:
         manifest = self.standby.election.manifest
-        shared = {
+        return {
             "leading": self.leading,
             "leader": manifest.leader if manifest else None,
             "term": manifest.term if manifest else 0,
         }
-        return {**self._shown.health_json(), "shared": shared}
 
     def collector(self) -> Collector:
         """Return what makes metrics of the state, as of each scrape."""

@@ -14,6 +14,7 @@ import pytest
 
 from leasekeeper import __version__
 from leasekeeper.errors import AgentError, TemplateRenderError
+from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Outcome
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.latch import Latch
@@ -37,6 +38,8 @@ class FakeOutput:
     waiting_for: tuple[str, ...] = ()
     error: AgentError | None = None
     notify_state: str | None = None
+    notifier: Notifier | None = None
+    size_bytes: int = 0
 
     def publish(self, *snapshots: Snapshot | None) -> None:
         self.published_snapshots = tuple(s for s in snapshots if s is not None)
