@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 import structlog
 
+from leasekeeper.telemetry.metrics import CONFIGURED, COUNTERS, HISTOGRAMS, Counter
 from tests.world import world  # noqa: F401 - the fixture
 
 # A deadline per example measures the machine, not the code. CI tries the same examples each time,
@@ -38,6 +39,22 @@ def _log_as_at_first() -> Iterator[None]:
     """What a test sets up for logging ends with it: others want to see every event."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _label_sets_are_closed() -> Iterator[None]:
+    """Whatever is counted has labels out of the sets that `docs/metrics.md` names."""
+    yield
+    for counted in (*COUNTERS, *HISTOGRAMS):
+        values = counted.values if isinstance(counted, Counter) else counted.counts
+        allowed = tuple(counted.labels.values())
+        strays = [
+            labels
+            for labels in values
+            for value, known in zip(labels, allowed, strict=True)
+            if known != CONFIGURED and value not in known
+        ]
+        assert strays == [], counted.name
 
 
 @pytest.fixture(autouse=True)

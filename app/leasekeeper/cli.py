@@ -304,15 +304,18 @@ def _log_copy(settings: LogSection) -> Iterator[Callable[[bytes], None] | None]:
 async def _reload(agent: Agent, load: Load) -> None:
     """Do what SIGHUP asks for: the level of the log, and certificates."""
     from leasekeeper.telemetry.events import log, set_level
+    from leasekeeper.telemetry.metrics import RELOADS
 
     try:
         loaded = await asyncio.to_thread(load)
     except ConfigError as error:
+        RELOADS.inc("failed")
         log.warning("agent.reload_failed", problems=error.problems, hint="nothing changed")
         return
     level = loaded.settings.log.level
     set_level(level)
     await agent.reload()
+    RELOADS.inc("ok")
     log.info("agent.reloaded", log_level=level)
 
 

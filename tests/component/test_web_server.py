@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import shutil
 import socket
 import time
@@ -15,12 +16,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from leasekeeper.devstack.processes import free_port
 from leasekeeper.errors import ConfigError, VaultUnavailable
 from leasekeeper.telemetry import events
 from leasekeeper.telemetry.metrics import (
+    CONFIGURED,
     LOGINS,
     MINTS,
     NOTIFICATIONS,
@@ -28,6 +31,7 @@ from leasekeeper.telemetry.metrics import (
     VAULT_REQUEST_SECONDS,
     VAULT_REQUESTS,
 )
+from leasekeeper.web import metrics_page
 from leasekeeper.web.server import WebServer
 from tests.fakes.fake_vault import FakeVault
 from tests.unit.web.test_gauges import faults
@@ -38,10 +42,10 @@ IPV4 = "127.0.0.1:0"
 
 @asynccontextmanager
 async def serving(
-    listen: str = IPV4, scene: Scene | None = None
+    listen: str = IPV4, scene: Scene | None = None, *, openmetrics: bool = False
 ) -> AsyncIterator[tuple[WebServer, Scene]]:
     scene = scene or Scene(FakeVault())
-    server = WebServer(listen, scene.report)
+    server = WebServer(listen, scene.report, openmetrics=openmetrics)
     await server.start()
     try:
         yield server, scene
@@ -200,6 +204,44 @@ async def test_a_scrape_that_asks_for_open_metrics_gets_plain_text() -> None:
 
     assert headers["Content-Type"].startswith("text/plain")
     assert "# EOF" not in body
+
+
+@pytest.mark.usefixtures("counted")
+async def test_open_metrics_bring_vaults_request_ids_where_they_are_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(VAULT_REQUEST_SECONDS, "exemplars", {})
+    VAULT_REQUEST_SECONDS.observe(0.01, "read", request_id="5f3c")
+    wish = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    async with serving(openmetrics=True) as (server, _):
+        _, headers, body = await get(f"{server.url}/metrics", headers=wish)
+        _, plain, _ = await get(f"{server.url}/metrics")
+
+    families = list(open_metrics(body))
+    exemplars = [s.exemplar for family in families for s in family.samples if s.exemplar]
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert plain["Content-Type"].startswith("text/plain")
+    assert [(each.labels, each.value) for each in exemplars] == [({"request_id": "5f3c"}, 0.01)]
+
+
+def test_no_exemplar_is_kept_for_nobody() -> None:
+    VAULT_REQUEST_SECONDS.observe(0.01, "read", request_id="5f3c")
+
+    assert VAULT_REQUEST_SECONDS.exemplars is None
+
+
+async def test_gauges_are_those_of_the_page_and_their_labels_too() -> None:
+    documented = {name: labels for name, _, labels, _ in metrics_page.metrics()}
+    async with serving() as (server, _):
+        _, _, body = await get(f"{server.url}/metrics")
+
+    for family in text_string_to_metric_families(body):
+        for sample in family.samples:
+            name = re.sub("_(bucket|count|sum)$", "", sample.name)
+            labels = documented[name]
+            assert sample.labels.keys() - {"le"} == labels.keys()
+            for label, known in labels.items():
+                assert known == CONFIGURED or sample.labels[label] in known
 
 
 # -- whoever asks -------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def test_the_collectors_files_can_be_read() -> None:
     assert set(collector["service"]["extensions"]) == set(collector["extensions"])
     agent = json.loads((MONITORING / "cloudwatch-agent.json").read_text())
     processor = agent["logs"]["metrics_collected"]["prometheus"]["emf_processor"]
-    documented = (MONITORING.parents[1] / "docs" / "operations.md").read_text()
+    documented = (MONITORING.parents[1] / "docs" / "metrics.md").read_text()
     for declaration in processor["metric_declaration"]:
         for selector in declaration["metric_selectors"]:
             assert selector.strip("^$") in documented, selector

@@ -5,65 +5,83 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from leasekeeper.telemetry.metrics import COUNTERS, HISTOGRAMS
+from leasekeeper.telemetry.event_table import events
 from leasekeeper.templates.functions.library import library
+from leasekeeper.web import events_page, metrics_page
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "app" / "leasekeeper"
-PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 LEVELS = {"debug", "info", "warning", "error"}
 
 
-def events_in(tree: ast.AST) -> Iterator[str]:
-    """Yield the names of the events that a module can log."""
+@dataclass(frozen=True)
+class Logged:
+    """One call that logs an event."""
+
+    name: str
+    level: str
+    fields: frozenset[str]
+
+
+def logged_in(tree: ast.AST) -> Iterator[Logged]:
+    """Yield the events that a module can log, as far as they are written out."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
         function = node.func
-        logs = (
-            isinstance(function, ast.Attribute)
-            and function.attr in LEVELS
-            and isinstance(function.value, ast.Name)
-            and function.value.id == "log"
-        )
         names = [
             part.value
             for part in ast.walk(node.args[0])
             if isinstance(part, ast.Constant) and re.fullmatch(r"\w+\.\w+", str(part.value))
         ]
-        if logs:
-            yield from names
+        fields = frozenset(keyword.arg for keyword in node.keywords if keyword.arg)
+        if (
+            isinstance(function, ast.Attribute)
+            and function.attr in LEVELS
+            and isinstance(function.value, ast.Name)
+            and function.value.id == "log"
+        ):
+            fields = frozenset("exception" if each == "exc_info" else each for each in fields)
+            yield from (Logged(str(name), function.attr, fields) for name in names)
         elif isinstance(function, ast.Name) and function.id == "Trouble":
-            yield from (f"{name}_{end}" for name in names for end in ("failed", "recovered"))
+            for name in names:
+                yield Logged(f"{name}_failed", "warning", fields | {"error", "hint"})
+                yield Logged(f"{name}_recovered", "info", fields | {"failures", "after_s"})
 
 
-def table(heading: str) -> set[str]:
-    """Return what stands in the first column of the table under *heading*."""
-    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
-
-
-def test_every_event_is_documented_and_every_documented_event_exists() -> None:
+def all_logged() -> list[Logged]:
     files = [path for path in SOURCE.rglob("*.py") if "devstack" not in path.parts]
-    logged = {
-        name for path in files for name in events_in(ast.parse(path.read_text(encoding="utf-8")))
-    } - {"library.logged"}
-
-    assert table("Events") == logged
+    return [
+        each for path in files for each in logged_in(ast.parse(path.read_text(encoding="utf-8")))
+    ]
 
 
-def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
-    counted = {f"{counter.name}_total" for counter in COUNTERS}
-    counted |= {histogram.name for histogram in HISTOGRAMS}
-    gauges = set(
-        re.findall(r'(?:_gauge|_value)\(\s*"(\w+)"', (SOURCE / "web/gauges.py").read_text())
-    )
-    named = {f"leasekeeper_{name}" for name in gauges} | {"leasekeeper_build_info"}
+def test_every_event_is_in_the_table_and_the_table_has_no_other() -> None:
+    table = [event.name for event in events()]
 
-    assert table("Metrics") == counted | named
+    assert len(table) == len(set(table))
+    assert set(table) - {"library.logged"} == {each.name for each in all_logged()}
+
+
+def test_levels_and_fields_of_events_are_as_the_table_says() -> None:
+    table = {event.name: event for event in events()}
+    logged = all_logged()
+    levels = {
+        event.name: {each.level for each in logged if each.name == event.name}
+        for event in events()
+        if event.name != "library.logged"
+    }
+
+    assert {name: set(table[name].level.split("/")) for name in levels} == levels
+    assert [each for each in logged if not each.fields <= set(table[each.name].fields)] == []
+
+
+def test_the_pages_of_events_and_metrics_are_up_to_date() -> None:
+    for page, name in ((events_page, "events"), (metrics_page, "metrics")):
+        assert page.main(["--check", str(ROOT / "docs" / f"{name}.md")]) == 0, "run `make docs`"
 
 
 def test_every_function_is_documented() -> None:

@@ -40,6 +40,9 @@ class WebSection(Section):
     """A POST to `/agent/v1/quit` stops the process, as SIGTERM does."""
     listeners: list[ListenerSection] = Field(default_factory=list)
     """More addresses that serve the same."""
+    openmetrics: bool = False
+    """Answer a scraper that asks for OpenMetrics in that format, with exemplars: Vault's request
+    ids, as its audit log has them, on the durations of requests."""
 
 
 class LogSection(Section):

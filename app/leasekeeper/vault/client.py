@@ -297,11 +297,12 @@ class VaultClient:
         needs: tuple[str, ...] = (),
     ) -> VaultResponse:
         path = path.removesuffix("?list=true")
-        serial, started = self.token_serial, now()
+        serial, started, request_id = self.token_serial, now(), ""
         try:
             reply = await sent
             raise_for_status(reply, operation, path, body)
             response = (secret_of if operation in _SECRETS else response_of)(reply.body)
+            request_id = response.request_id
             _insist(response, operation, path, needs)
         except VaultError as error:
             error.operation, error.path = operation, path
@@ -313,7 +314,7 @@ class VaultClient:
             VAULT_REQUESTS.inc(operation, _result(error))
             raise
         finally:
-            VAULT_REQUEST_SECONDS.observe(now() - started, operation)
+            VAULT_REQUEST_SECONDS.observe(now() - started, operation, request_id=request_id)
         if operation != "health":
             self.reachability.seen()
             self.latencies_s.append(now() - started)

@@ -1,4 +1,4 @@
-"""All metrics in Prometheus' text format; imported by the first scrape."""
+"""All metrics in a text format of Prometheus; imported by the first scrape."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as Sample
 
-from leasekeeper.telemetry.metrics import COUNTERS, HISTOGRAMS, Counter, Histogram
+from leasekeeper.telemetry.metrics import COUNTERS, HISTOGRAMS, Counter, Exemplar, Histogram
 from leasekeeper.web.report import View
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Exposition:
-    """Writes down what has been counted and what the view shows."""
+    """Writes down what has been counted and what the view shows.
 
-    def __init__(self, view: View) -> None:
+    With *openmetrics*, whoever asks for that format gets it, exemplars included.
+    """
+
+    def __init__(self, view: View, *, openmetrics: bool = False) -> None:
+        self._openmetrics = openmetrics
         self._registry = CollectorRegistry()
         self._registry.register(CountedCollector())
         self._registry.register(view.collector())
 
-    def text(self) -> bytes:
-        """Return all metrics, as of now."""
-        return generate_latest(self._registry)
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """Return all metrics, as of now, and the type of their format, as *accept* asks for it."""
+        if self._openmetrics and "application/openmetrics-text" in accept:
+            from prometheus_client.openmetrics import exposition
+
+            text: bytes = exposition.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return text, exposition.CONTENT_TYPE_LATEST
+        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
 class CountedCollector(Collector):
@@ -43,16 +51,30 @@ class CountedCollector(Collector):
 
 
 def _counter(counter: Counter) -> CounterMetricFamily:
-    family = CounterMetricFamily(counter.name, counter.documentation, labels=counter.labels)
+    family = CounterMetricFamily(counter.name, counter.documentation, labels=list(counter.labels))
     for labels, value in counter.values.items():
         family.add_metric(labels, value)
     return family
 
 
 def _histogram(histogram: Histogram) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(histogram.name, histogram.documentation, labels=histogram.labels)
+    family = HistogramMetricFamily(
+        histogram.name, histogram.documentation, labels=list(histogram.labels)
+    )
     bounds = [*map(str, histogram.buckets), "+Inf"]
     for labels, counts in histogram.counts.items():
-        buckets = list(zip(bounds, accumulate(counts), strict=True))
+        kept = (histogram.exemplars or {}).get(labels, {})
+        buckets = [
+            _bucket(bound, count, kept.get(index))
+            for index, (bound, count) in enumerate(zip(bounds, accumulate(counts), strict=True))
+        ]
         family.add_metric(labels, buckets, histogram.sums[labels])
     return family
+
+
+def _bucket(
+    bound: str, count: float, kept: Exemplar | None
+) -> tuple[str, float] | tuple[str, float, Sample]:
+    if kept is None:
+        return bound, count
+    return bound, count, Sample({"request_id": kept.request_id}, kept.value, kept.at)

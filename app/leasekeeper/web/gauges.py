@@ -5,13 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from leasekeeper import __version__
 from leasekeeper.outputs.output import Outcome
 from leasekeeper.runtime.clock import now, wall_time
 from leasekeeper.telemetry.metrics import PREFIX
+from leasekeeper.web.gauge_table import (
+    APP_UP,
+    BUILD,
+    CLOCK_OFFSET,
+    HEALTH_STATE,
+    LEADING,
+    OUTAGE_BUDGET,
+    OUTPUT_GENERATION,
+    OUTPUT_PUBLISHED,
+    OUTPUT_UP,
+    OUTPUT_VALID,
+    SECRET_GENERATION,
+    SECRET_KIND,
+    SECRET_UP,
+    SECRET_VALID,
+    TASKS,
+    TOKEN_TTL,
+    VAULT_UP,
+)
 from leasekeeper.web.report import Health, Reporter
 
 
@@ -37,33 +56,19 @@ class StateCollector(Collector):
         report = self._reporter
         lease = report.tokens.lease
         ttl = 0.0 if lease is None else max(lease.expires_at - now(), 0.0)
-        yield _value("token_ttl_seconds", "Remaining life of the Vault token.", ttl)
-        budget = report.outage_budget_s()
-        yield _value(
-            "outage_budget_seconds",
-            "Time for which everything on disk stays valid if Vault went away now.",
-            budget,
-        )
-        tasks = float(len(asyncio.all_tasks()))
-        yield _value("tasks", "Tasks of the event loop.", tasks)
-        up = float(report.client.reachability.up)
-        yield _value("vault_up", "1 while Vault can be reached.", up)
+        yield TOKEN_TTL.family(ttl)
+        yield OUTAGE_BUDGET.family(report.outage_budget_s())
+        yield TASKS.family(float(len(asyncio.all_tasks())))
+        yield VAULT_UP.family(float(report.client.reachability.up))
         if report.app is not None:
-            running = float(report.app.pid is not None)
-            yield _value("app_up", "1 while the application that `exec` runs is there.", running)
+            yield APP_UP.family(float(report.app.pid is not None))
         offset = report.client.clock_offset_s
         if offset is not None:
-            yield _value("clock_offset_seconds", "Vault's clock minus ours.", offset)
+            yield CLOCK_OFFSET.family(offset)
 
     def _outputs(self) -> Iterable[Metric]:
-        up = _gauge("output_up", "1 while the newest render is on disk and valid.", "output")
-        generation = _gauge("output_generation", "Contents published since start.", "output")
-        published = _gauge(
-            "output_published_timestamp_seconds", "When the file was last published.", "output"
-        )
-        valid = _gauge(
-            "output_valid_seconds", "Time until a credential in the file ends.", "output"
-        )
+        up, generation = OUTPUT_UP.family(), OUTPUT_GENERATION.family()
+        published, valid = OUTPUT_PUBLISHED.family(), OUTPUT_VALID.family()
         expired = set(self._reporter.expired())
         for output in self._reporter.outputs.outputs:
             good = output.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
@@ -76,10 +81,8 @@ class StateCollector(Collector):
         yield from (up, generation, published, valid)
 
     def _secrets(self) -> Iterable[Metric]:
-        up = _gauge("secret_up", "1 while the secret can be fetched and renewed.", "secret")
-        generation = _gauge("secret_generation", "Values of the secret since start.", "secret")
-        valid = _gauge("secret_valid_seconds", "Time until the newest value ends.", "secret")
-        kinds = _gauge("secret_kind", "1 for what governs the secret's life.", "secret", "kind")
+        up, generation = SECRET_UP.family(), SECRET_GENERATION.family()
+        valid, kinds = SECRET_VALID.family(), SECRET_KIND.family()
         for name, keeper in self._reporter.keepers().items():
             snapshot = keeper.snapshot
             good = snapshot is not None and keeper.error is None
@@ -94,14 +97,12 @@ class StateCollector(Collector):
 
 def build() -> Metric:
     """Return what is always the same."""
-    return InfoMetricFamily(
-        f"{PREFIX}_build", "Version of Leasekeeper.", value={"version": __version__}
-    )
+    return InfoMetricFamily(f"{PREFIX}_build", BUILD.documentation, value={"version": __version__})
 
 
 def health_state(present: Health) -> Metric:
     """Return 1 for the state of health that *present* is, 0 for the others."""
-    state = _gauge("health_state", "1 for the present state of health.", "state")
+    state = HEALTH_STATE.family()
     for health in Health:
         state.add_metric([health.value], float(health is present))
     return state
@@ -109,13 +110,4 @@ def health_state(present: Health) -> Metric:
 
 def leading(yes: bool) -> Metric:
     """Return whether this task leads."""
-    text = "1 while this task leads those that share its volume."
-    return _value("leading", text, float(yes))
-
-
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
-
-
-def _value(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
+    return LEADING.family(float(yes))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from leasekeeper.errors import ConfigError
 from leasekeeper.settings.process import ListenerSection, WebSection
 from leasekeeper.telemetry.events import log
+from leasekeeper.telemetry.metrics import VAULT_REQUEST_SECONDS
 from leasekeeper.web.report import View
 from leasekeeper.web.server import WebServer
 
@@ -22,13 +23,21 @@ class Listeners:
     def __init__(self, web: WebSection, view: View, on_quit: Callable[[], None]) -> None:
         self._tls: list[tuple[ListenerSection, ssl.SSLContext]] = []
         self._servers = []
+        if web.openmetrics:
+            VAULT_REQUEST_SECONDS.exemplars = {}
         if web.listen:
             quits = on_quit if web.enable_quit else None
-            self._servers.append(WebServer(web.listen, view, on_quit=quits))
+            self._servers.append(
+                WebServer(web.listen, view, on_quit=quits, openmetrics=web.openmetrics)
+            )
         for listener in web.listeners:
             quits = on_quit if listener.enable_quit else None
             tls = self._tls_of(listener)
-            self._servers.append(WebServer(listener.address, view, tls=tls, on_quit=quits))
+            self._servers.append(
+                WebServer(
+                    listener.address, view, tls=tls, on_quit=quits, openmetrics=web.openmetrics
+                )
+            )
 
     async def start(self) -> None:
         """Bind all addresses.

@@ -35,7 +35,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 class WebServer:
     """Serves *view*. `start` binds, `close` ends every connection.
 
-    *tls* makes it HTTPS. With *on_quit*, a POST to ``/agent/v1/quit`` calls that.
+    *tls* makes it HTTPS. With *on_quit*, a POST to ``/agent/v1/quit`` calls that. With
+    *openmetrics*, /metrics answers in that format whoever asks for it.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class WebServer:
         *,
         tls: ssl.SSLContext | None = None,
         on_quit: Callable[[], None] | None = None,
+        openmetrics: bool = False,
     ) -> None:
         self._listen = listen
         self._tls = tls
         self._on_quit = on_quit
+        self._openmetrics = openmetrics
         self._view = view
         self._exposition: Exposition | None = None
         self._runner: web.AppRunner | None = None
@@ -125,13 +128,13 @@ class WebServer:
         state = self._view.health().value
         return _json({"status": "pass" if ready else "fail", "state": state}, ok=ready)
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        from leasekeeper.web.exposition import CONTENT_TYPE, Exposition
+    async def _metrics(self, request: web.Request) -> web.Response:
+        from leasekeeper.web.exposition import Exposition
 
         if self._exposition is None:
-            self._exposition = Exposition(self._view)
-        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE}
-        return web.Response(body=self._exposition.text(), headers=headers)
+            self._exposition = Exposition(self._view, openmetrics=self._openmetrics)
+        text, kind = self._exposition.text(request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={**_HEADERS, "Content-Type": kind})
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _json(self._view.status(), ok=True)
