@@ -16,6 +16,7 @@ from leasekeeper.outputs.notify import Notifier
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.templates.source import (
@@ -282,6 +283,7 @@ class Output:
             output=self.label,
             generation=self.generation,
             bytes=self.size_bytes,
+            **audit.of_answers(each.response.request_id for each in self.published_snapshots),
         )
         if self.notifier is not None:
             self.notifier.published()

@@ -38,6 +38,7 @@ from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.secrets.rotation import RotationWatch
 from leasekeeper.secrets.saved import Finding, SavedSecret, Verdict, examine, is_gone
 from leasekeeper.secrets.snapshot import Lifetime, SecretKind, Snapshot
+from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.metrics import MINTS, MINTS_HELD
 from leasekeeper.telemetry.redaction import redactor, strings_in
@@ -425,6 +426,7 @@ class SecretKeeper:
             kind=life.kind.value,
             generation=snapshot.generation,
             **({} if math.isinf(life.duration_s) else {"ttl_s": round(life.duration_s)}),
+            **audit.of_answer(snapshot.response.request_id, snapshot.response.lease_id),
         )
 
     def _plan(self, response: VaultResponse, life: Life, serial: int) -> None:
@@ -492,21 +494,27 @@ class SecretKeeper:
             else:
                 self._renewal_failed(error)
         else:
-            self._renewed(lease, float(answer.lease_duration_s))
+            self._renewed(lease, answer)
 
     def _renewal_failed(self, error: VaultError) -> None:
         self._renewal_trouble.failed(error, **self._until())
         self.renew_at = now() + self._retry_delay(error, self._renewal_trouble.attempts - 1)
 
-    def _renewed(self, lease: SecretLease, granted_s: float) -> None:
-        context, at = self._context, now()
+    def _renewed(self, lease: SecretLease, answer: VaultResponse) -> None:
+        context, at, granted_s = self._context, now(), float(answer.lease_duration_s)
         self._renewal_trouble.recovered()
         self._lost_in_a_row = 0
         if self.snapshot is not None:
             self.snapshot.lifetime.renewed(at + granted_s, at=at)
         context.on_change(False)
         truncated = is_truncated(granted_s, lease.increment_s)
-        log.info("lease.renewed", secret=self.name, ttl_s=round(granted_s), truncated=truncated)
+        log.info(
+            "lease.renewed",
+            secret=self.name,
+            ttl_s=round(granted_s),
+            truncated=truncated,
+            **audit.of_answer(answer.request_id, lease.lease_id),
+        )
         if truncated:
             # Max TTL is near and what remains can only get shorter: make the successor now.
             self.renew_at, self.fetch_at = math.inf, at
@@ -585,7 +593,8 @@ class SecretKeeper:
         """The lease is gone: one event, one new lease."""
         if self.lease is not lease:
             return
-        log.warning("lease.lost", secret=self.name, error=error.message)
+        hashed = audit.lease_hash(lease.lease_id)
+        log.warning("lease.lost", secret=self.name, error=error.message, lease=hashed)
         if self.snapshot is not None:
             self.snapshot.lifetime.expires_at = min(now(), self.snapshot.lifetime.expires_at)
         self.lease, self.probe_at = None, math.inf

@@ -21,6 +21,7 @@ from leasekeeper.secrets.saved import SavedSecret, request_of_json, request_to_j
 from leasekeeper.settings.model import Settings
 from leasekeeper.state.identity import login_of
 from leasekeeper.state.recorder import Document, StateRecorder, open_recorder
+from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
 from leasekeeper.tokens.keeper import TokenKeeper, is_policy
 from leasekeeper.tokens.saved import SavedToken
@@ -149,13 +150,15 @@ class Memory:
         for request, secret in tuple(self.recalled.items()):
             if secret.response.lease_id and self._tokens.resumed:
                 lease_id = secret.response.lease_id
-                if not await self._revoked("lease", self._client.revoke_lease(lease_id)):
+                if not await self._revoked(
+                    "lease", self._client.revoke_lease(lease_id), lease=audit.lease_hash(lease_id)
+                ):
                     return False
             self.recalled.pop(request, None)
         self.changed(False)
         return True
 
-    async def _revoked(self, what: str, asking: Any) -> bool:
+    async def _revoked(self, what: str, asking: Any, **fields: str) -> bool:
         try:
             await asking
         except VaultError as error:
@@ -163,9 +166,9 @@ class Memory:
                 return False
             if what == "token" and isinstance(error, VaultDenied) and not is_policy(error):
                 return True  # it has ended by itself
-            log.warning("state.leftover_kept", what=what, error=error.message)
+            log.warning("state.leftover_kept", what=what, error=error.message, **fields)
         else:
-            log.info("state.leftover_revoked", what=what)
+            log.info("state.leftover_revoked", what=what, **fields)
         return True
 
     async def close(self, *, keep: bool) -> None:

@@ -94,11 +94,11 @@ auth.unwrap_refused warning: error hint
     a new wrapped secret id cannot be used, so the last one is: find out why
 auth.credentials_refresh trouble:
     AWS credentials cannot be read; the last ones are used while they are good
-token.login_succeeded info: method accessor ttl_s renewable policies
+token.login_succeeded info: method accessor ttl_s renewable policies request_id
     a new token: accessor, TTL, policies
 token.login trouble: method
     there is no new token; with the fix
-token.renewed info: accessor ttl_s
+token.renewed info: accessor ttl_s request_id
     the same token, later end
 token.renewal trouble:  / expires
     a renewal of the token had no answer; it is tried again
@@ -112,13 +112,13 @@ token.not_adopted warning: accessor reason
     there is a token of the last run, and `reason` says why it is not used
 token.rejected warning: accessor error hint
     the token was revoked; logging in again
-token.revoked info:
+token.revoked info: accessor
     at the end, if asked for: and with the token every lease that it made
 token.revocation_failed warning: error
     the same, but Vault did not do it: the token ends by itself
-secret.fetched info: secret kind generation ttl_s
+secret.fetched info: secret kind generation ttl_s request_id lease
     the first value
-secret.rotated info: secret kind generation ttl_s
+secret.rotated info: secret kind generation ttl_s request_id lease
     every later value
 secret.adopted info: secret provisional
     the value of the last run is used again; `provisional` until Vault can be asked
@@ -130,15 +130,15 @@ state.write trouble:
     the state cannot be kept; everything else goes on
 state.close_failed warning: error
     the last write, or the removal, of the state failed at the end
-state.leftover_revoked info: what
+state.leftover_revoked info: what lease
     a token or lease of the last run that nobody uses was revoked
-state.leftover_kept warning: what error
+state.leftover_kept warning: what error lease
     Vault refused that; it ends by itself
 secret.mint_held warning: secret error hint until good_until
     the secret's mint budget is spent; a new value is asked for at `until`
 secret.fetch trouble: secret / good_until
     no new value; with path and capability if it is the policy
-lease.renewed info: secret ttl_s truncated
+lease.renewed info: secret ttl_s truncated request_id lease
     the same credential, later end; `truncated` means that max TTL is near
 lease.renewal trouble: secret / good_until
     Vault did not answer, or the engine behind it (a database, say) failed
@@ -147,13 +147,13 @@ lease.renewal_refused warning: secret error hint
     rotation
 lease.probe_refused warning: secret error hint
     the policy lacks looking leases up: one that is revoked is noticed late
-lease.lost warning: secret error
+lease.lost warning: secret error lease
     Vault does not know the lease any more; a new one is made
 output.waiting info: output waiting_for
     the secrets that an output waits for; not said of those that its first render asks for
 template.render trouble: output
     template, line, column and expression, never a value; the last good file stays
-file.published info: output generation bytes
+file.published info: output generation bytes request_ids
     new content is in place; `exec.env` is the environment of the application
 file.unchanged debug: output generation
     it was there already

@@ -26,6 +26,7 @@ from leasekeeper.errors import (
 )
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import due, iso, now
+from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.metrics import LOGINS
 from leasekeeper.telemetry.redaction import redactor
@@ -33,7 +34,7 @@ from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.lease import ROUNDING_S, TokenLease
 from leasekeeper.tokens.method import AuthMethod
 from leasekeeper.vault.client import VaultClient, whole
-from leasekeeper.vault.response import AuthData
+from leasekeeper.vault.response import AuthData, VaultResponse
 
 if TYPE_CHECKING:
     from leasekeeper.tokens.saved import SavedToken
@@ -193,9 +194,10 @@ class TokenKeeper:
         :raises VaultError: if Vault did not do it.
         """
         if self.lease is not None:
+            accessor = self.lease.accessor
             await self._client.revoke_token()
             self._drop()
-            log.info("token.revoked")
+            log.info("token.revoked", accessor=accessor)
 
     def aged(self, seconds: float) -> None:
         """React to *seconds* that have passed unnoticed; look the token up at once."""
@@ -363,6 +365,7 @@ class TokenKeeper:
             ttl_s=auth.lease_duration_s,
             renewable=lease.renewable,
             policies=list(auth.policies or auth.token_policies),
+            **audit.of_answer(auth.request_id),
         )
         if auth.num_uses > 0:
             log.warning(
@@ -414,7 +417,7 @@ class TokenKeeper:
             await self._renewal_failed(lease, error)
         else:
             if self.serial == lease.serial:  # else it was rejected while this was on its way
-                self._renewed(lease, answer.auth.lease_duration_s if answer.auth else 0)
+                self._renewed(lease, answer)
 
     async def _renewal_failed(self, lease: TokenLease, error: VaultError) -> None:
         if isinstance(error, VaultDenied):
@@ -431,11 +434,13 @@ class TokenKeeper:
         else:
             self._give_up_renewing(lease, error)
 
-    def _renewed(self, lease: TokenLease, granted: int) -> None:
+    def _renewed(self, lease: TokenLease, answer: VaultResponse) -> None:
+        granted = answer.auth.lease_duration_s if answer.auth else 0
         self._renewal_trouble.recovered()
         self._quick_ends, self.proven = 0, True
         self._hold(lease.renewed(float(granted), at=now()))
-        log.info("token.renewed", accessor=lease.accessor, ttl_s=granted)
+        audited = audit.of_answer(answer.request_id)
+        log.info("token.renewed", accessor=lease.accessor, ttl_s=granted, **audited)
         if self.lease is not None and self.lease.final:
             log.info(
                 "token.handover_planned",

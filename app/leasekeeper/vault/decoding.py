@@ -74,7 +74,7 @@ def response_of(body: dict[str, Any]) -> VaultResponse:
         renewable=body.get("renewable") is True,
         data=data if isinstance(data, dict) else None,
         warnings=_texts(body.get("warnings")),
-        auth=_auth(auth) if isinstance(auth, dict) else None,
+        auth=_auth(auth, _text(body.get("request_id"))) if isinstance(auth, dict) else None,
         wrap_info=_wrap(wrap) if isinstance(wrap, dict) else None,
     )
 
@@ -128,7 +128,7 @@ def check_keys(response: VaultResponse, path: str) -> None:
         raise BadAnswer(f"list {path!r}: non-string in list")
 
 
-def _auth(auth: dict[str, Any]) -> AuthData:
+def _auth(auth: dict[str, Any], request_id: str) -> AuthData:
     metadata = auth.get("metadata")
     return AuthData(
         client_token=_text(auth.get("client_token")),
@@ -143,6 +143,7 @@ def _auth(auth: dict[str, Any]) -> AuthData:
         token_type=_text(auth.get("token_type")) or "service",
         entity_id=_text(auth.get("entity_id")),
         num_uses=whole(auth.get("num_uses")),
+        request_id=request_id,
     )
 
 

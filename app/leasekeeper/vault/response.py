@@ -30,6 +30,7 @@ class AuthData:
     token_type: str = "service"
     entity_id: str = ""
     num_uses: int = 0
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
