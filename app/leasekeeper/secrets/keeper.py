@@ -59,7 +59,7 @@ _SAFETY_NET = 1 / 6
 # After an outage, a fleet does not ask for everything in the same moment.
 _RETURN_SPREAD_S = 0.5
 # Time limits of requests follow what is left of a value, so that there is time for another try;
-# but making one may really take long.
+# but making one may really take long, so the next try is given twice the time.
 _SHORTEST_RENEWAL_S = 2.0
 _SHORTEST_FETCH_S = 10.0
 # A lease that is gone is noticed on the way to its replacement; do not wait for less than this.
@@ -324,8 +324,9 @@ class SecretKeeper:
     def _manner(self) -> Manner:
         """Return how to ask: in a time, and with an urgency, that follow what is left."""
         left = self._left_s()
+        patience = 2.0 ** min(self._trouble.attempts, 16)
         return Manner(
-            limit_s=max(left / 2, _SHORTEST_FETCH_S) if left > 0 else math.inf,
+            limit_s=max(left / 2, _SHORTEST_FETCH_S * patience),
             urgency=Urgency.ORDINARY if math.isinf(left) else Urgency.EXPIRING,
         )
 
@@ -354,6 +355,8 @@ class SecretKeeper:
             self._saved = None
         self._trouble.failed(error, **self._until())
         self.fetch_at = now() + self._retry_delay(error, self._trouble.attempts - 1)
+        if isinstance(error, VaultUnavailable) and error.interrupted:
+            self._trouble.start_over()  # says nothing about how long an answer takes
 
     def _retry_delay(self, error: VaultError, attempt: int) -> float:
         rng, left = self._context.rng, self._left_s()

@@ -56,4 +56,4 @@ class Trouble:
             after_s=round(now() - self._since, 1),
             **fields,
         )
-        self.error, self.count = None, 0
+        self.error, self.count, self.attempts = None, 0, 0

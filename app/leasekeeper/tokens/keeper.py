@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 GOOD_FOR_S = 5.0
 # The ends of earlier tokens are remembered, because leases on disk still die with them.
 REMEMBERED_TOKENS = 8
-# Time limits of renewals follow what is left of the token, so that there is time for another try.
-_SHORTEST_RENEWAL_S = 2.0
-# A login whose token is refused at once must not turn into a login loop.
+# Time limits of renewals and lookups follow what is left of the token: there is to be time for
+# another try, and a lookup that hangs keeps the renewal waiting.
+_SHORTEST_LIMIT_S = 2.0
 # While a token of the last run is not confirmed, it is looked up this often at least.
 _UNPROVEN_PROBE_S = 5.0
+# A login whose token is refused at once must not turn into a login loop.
 _QUICK_END = Backoff(minimum_s=1.0, maximum_s=60.0)
 
 
@@ -323,6 +324,10 @@ class TokenKeeper:
         """Return for how long the live token lives; ``math.inf`` if there is none."""
         return math.inf if self.lease is None else self.lease.expires_at - now()
 
+    def _patience_s(self) -> float:
+        """Return for how long to wait for an answer about the live token."""
+        return max(self._left_s() / 4, _SHORTEST_LIMIT_S)
+
     def _retry_delay(self, error: AuthError | VaultError, attempt: int) -> float:
         left = self._left_s()
         if isinstance(error, VaultUnavailable) and error.interrupted:
@@ -411,7 +416,7 @@ class TokenKeeper:
 
     async def _renew(self, lease: TokenLease) -> None:
         try:
-            limit_s = max(self._left_s() / 4, _SHORTEST_RENEWAL_S)
+            limit_s = self._patience_s()
             answer = await self._client.renew_token(lease.increment_s, limit_s=limit_s)
         except VaultError as error:
             await self._renewal_failed(lease, error)
@@ -480,7 +485,7 @@ class TokenKeeper:
         if lease is None:
             return False
         try:
-            answer = await self._client.lookup_token()
+            answer = await self._client.lookup_token(limit_s=self._patience_s())
         except VaultUnavailable:
             raise
         except VaultDenied as error:

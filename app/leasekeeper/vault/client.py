@@ -37,10 +37,16 @@ _SECRETS = frozenset({"read", "write", "list"})
 _HEALTH = Manner(limit_s=5.0, alone=True)
 _TOKEN = Manner(urgency=Urgency.TOKEN)
 _TOKEN_AGAIN = Manner(urgency=Urgency.TOKEN, repeatable=True)
+# Vault answers these out of its own memory.
+_QUICK_S = 10.0
+# Behind a login there may be STS, a directory or a cluster. A login that was lost on its way must
+# not use up what is left of the old token, so the first is given little time and the next more.
+_LOGIN_S = 5.0
 _ORDINARY = Manner()
 _AGAIN = Manner(repeatable=True)
+_MOUNT = Manner(repeatable=True, limit_s=_QUICK_S)
 # Nobody waits for a probe, and one that hangs keeps the next from finding out.
-_PROBE = Manner(urgency=Urgency.PROBE, repeatable=True, limit_s=10.0)
+_PROBE = Manner(urgency=Urgency.PROBE, repeatable=True, limit_s=_QUICK_S)
 _RENEWAL = Manner(urgency=Urgency.EXPIRING, repeatable=True)
 # Pauses before a request is sent again to a replica that has not caught up (412), in seconds.
 _CATCHING_UP_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -86,7 +92,9 @@ class VaultClient:
         self._transport = transport or Transport(settings)
         self._transport.on_slow = self._note_slow
         self.reachability = Reachability(self._ask_health, rng or random.Random())  # noqa: S311
+        self.reachability.on_return(self._start_over)
         self.token_serial = 0
+        self._unanswered_logins = 0
         self.latencies_s: deque[float] = deque(maxlen=_REMEMBERED_LATENCIES)
         """How long the newest answers took, sys/health left out."""
 
@@ -118,16 +126,30 @@ class VaultClient:
         headers = {"X-Vault-Token": ""}
         if namespace is not None:
             headers["X-Vault-Namespace"] = namespace
-        return await self._call(
-            "login", "POST", path, dict(body), headers, needs=("auth",), manner=_TOKEN
-        )
+        limit_s = _LOGIN_S * 2.0 ** min(self._unanswered_logins, 16)
+        manner = replace(_TOKEN, limit_s=limit_s)
+        try:
+            answer = await self._call(
+                "login", "POST", path, dict(body), headers, needs=("auth",), manner=manner
+            )
+        except VaultUnavailable as error:
+            self._unanswered_logins += not (error.status or error.interrupted)
+            raise
+        self._unanswered_logins = 0
+        return answer
 
-    async def lookup_token(self, token: str | None = None) -> VaultResponse:
+    def _start_over(self) -> None:
+        self._unanswered_logins = 0
+
+    async def lookup_token(
+        self, token: str | None = None, *, limit_s: float = math.inf
+    ) -> VaultResponse:
         """Look up *token*, or the token in use."""
         headers = {} if token is None else {"X-Vault-Token": token}
         path = "auth/token/lookup-self"
+        manner = replace(_TOKEN_AGAIN, limit_s=min(limit_s, _QUICK_S))
         return await self._call(
-            "lookup_token", "GET", path, headers=headers, needs=("data",), manner=_TOKEN_AGAIN
+            "lookup_token", "GET", path, headers=headers, needs=("data",), manner=manner
         )
 
     async def renew_token(self, increment_s: float, *, limit_s: float = math.inf) -> VaultResponse:
@@ -186,7 +208,7 @@ class VaultClient:
             return None
         where = f"sys/internal/ui/mounts/{path}"
         try:
-            answer = await self._call("find_mount", "GET", where, needs=("data",), manner=_AGAIN)
+            answer = await self._call("find_mount", "GET", where, needs=("data",), manner=_MOUNT)
         except SecretNotFound:
             return None
         except VaultDenied as error:

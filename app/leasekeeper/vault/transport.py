@@ -126,7 +126,7 @@ class Transport:
         self._own: Pool | None = None
         self._retired: list[Pool] = []
         self._answered_at = -math.inf
-        self._running: set[_Running] = set()
+        self._running: dict[_Running, None] = {}  # in the order in which they were sent
         self._turnstile = Turnstile(
             places=settings.max_connections,
             slow_s=SLOW_S,
@@ -193,13 +193,13 @@ class Transport:
     @contextmanager
     def _watched(self, running: _Running) -> Iterator[None]:
         """Tell when the request turns out to be slow, and let `interrupt` end it."""
-        self._running.add(running)
+        self._running[running] = None
         slow = asyncio.get_running_loop().call_later(SLOW_S, self.on_slow)
         try:
             yield
         finally:
             slow.cancel()
-            self._running.discard(running)
+            del self._running[running]
 
     def renew_connections(self) -> None:
         """Trust no present connection any more: look at names and TLS files again.
@@ -210,13 +210,16 @@ class Transport:
         self._retire_pool()
 
     def interrupt(self) -> None:
-        """End the requests that hang, and trust no present connection any more."""
+        """End the requests that hang, and trust no present connection any more.
+
+        What was sent a moment ago has until it would be slow.
+        """
         self.renew_connections()
-        loop = asyncio.get_running_loop()
         for running in self._running:
-            if running.clock is not None and now() - running.since >= SLOW_S:
+            end = max(running.since + SLOW_S, now())
+            if running.clock is not None and end < (running.clock.when() or math.inf):
                 running.interrupted = True
-                running.clock.reschedule(loop.time())
+                running.clock.reschedule(end)
 
     @property
     def address(self) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from yarl import URL
 
 from leasekeeper.runtime.clock import now
+from leasekeeper.vault.transport import Reply
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, World
 
@@ -34,6 +37,49 @@ async def test_whatever_has_ended_is_new_within_three_seconds_of_the_return(
         await asyncio.sleep(max(began + outage_s - now(), 0))
         setattr(vault, kind, False)
         await world.until(lambda: works(world), within_s=3)
+
+
+@pytest.mark.parametrize(
+    ("lost", "within_s"),
+    [("auth/approle/login", 7), ("sys/internal/ui/mounts/", 12), ("database/creds/", 12)],
+)
+async def test_what_was_lost_in_a_hole_too_short_to_be_noticed_is_asked_again(
+    lost: str, within_s: float
+) -> None:
+    vault = FakeVault()
+    vault.latency_s = 0.2
+    world = World(vault)
+    async with world.running(CREDS):
+        await world.until(lambda: any(lost in path for _, _, path in vault.requests), within_s=5)
+        vault.black_hole = True
+        await asyncio.sleep(0.3)
+        vault.black_hole = False
+        await world.until(lambda: works(world), within_s=within_s)
+        assert vault.count("GET", "sys/health") >= 1
+
+
+async def test_a_login_sent_just_before_the_return_is_not_waited_for() -> None:
+    vault = FakeVault()
+    world = World(vault)
+    async with world.running(CREDS):
+        await asyncio.sleep(10)
+        vault.black_hole = True
+        await asyncio.sleep(200)
+        logins = vault.count("POST", "auth/approle/login")
+        await world.until(lambda: vault.count("POST", "auth/approle/login") > logins, within_s=100)
+        vault.black_hole = False
+        await world.until(lambda: works(world), within_s=5)
+
+
+async def test_a_value_that_really_takes_long_is_waited_for() -> None:
+    class SlowVault(FakeVault):
+        async def _exchange(self, method: str, url: URL, *args: Any, **more: Any) -> Reply:
+            await asyncio.sleep(15 if url.path.startswith("/v1/database/") else 0)
+            return await super()._exchange(method, url, *args, **more)
+
+    world = World(SlowVault())
+    async with world.running(CREDS):
+        await world.until(lambda: works(world), within_s=30)
 
 
 async def test_after_a_suspension_everything_is_looked_at_at_once() -> None:
