@@ -60,6 +60,7 @@ docs: $(READY) ## write the generated pages anew
 	$(BIN)/python -m leasekeeper.settings.vault_agent.documentation docs/migrating-from-vault-agent.md
 	$(BIN)/python -m leasekeeper.web.metrics_page docs/metrics.md
 	$(BIN)/python -m leasekeeper.web.events_page docs/events.md
+	$(BIN)/python -m leasekeeper.codes docs/errors.md
 
 chaos: $(READY) ## break things, beside `bao agent`: MINUTES= of random faults, SEED=, ONLY=, SUBJECT=, QUICK=
 	$(BIN)/python -m tests.chaos --json build/chaos.json --logs build/chaos-logs \

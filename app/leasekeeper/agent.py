@@ -23,6 +23,7 @@ from leasekeeper.errors import (
     EXIT_DONE,
     AgentError,
     ConfigError,
+    Problem,
     StartupDeadlineExceeded,
     VaultError,
 )
@@ -139,12 +140,14 @@ def _compiled(
     try:
         return _source_of(section, dialect)
     except AgentError as error:
-        problems.append(f"{place}: {error}")
+        problems.append(Problem(f"{place}: {error}", error.code))
     except OSError as error:
         file = f"template_file {section.template_file!r}"
-        problems.append(f"{place}: cannot read {file}: {error.strerror}")
+        text = f"{place}: cannot read {file}: {error.strerror}"
+        problems.append(Problem(text, "LK-TPL-005"))
     except UnicodeDecodeError:
-        problems.append(f"{place}: template_file {section.template_file!r} is not UTF-8")
+        text = f"{place}: template_file {section.template_file!r} is not UTF-8"
+        problems.append(Problem(text, "LK-TPL-005"))
     return None
 
 
@@ -197,7 +200,7 @@ async def check(settings: Settings) -> None:
             problems += error.problems
     files = _places(settings)
     missing = await asyncio.to_thread(_missing_directories, files)
-    problems += [str(problem) for problem in await preflight(files)]
+    problems += [Problem(str(problem), problem.code) for problem in await preflight(files)]
     await asyncio.to_thread(_remove_empty, missing)
     if problems:
         raise ConfigError(*problems)
@@ -348,7 +351,7 @@ class Agent:
             if self._dialect == "native" or asked_for:
                 raise
             # Two Vault Agents share a machine without a word about ports.
-            log.warning("web.not_listening", error=error.message)
+            log.warning("web.not_listening", error=error.message, code=error.code)
 
     def abandon(self) -> None:
         """Kill the application, for an end of the process without any delay."""
@@ -590,7 +593,7 @@ class Agent:
         try:
             await parts.tokens.revoke()
         except VaultError as error:
-            log.warning("token.revocation_failed", error=error.message)
+            log.warning("token.revocation_failed", error=error.message, code=error.code)
             return False
         return True
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leasekeeper import __version__
-from leasekeeper.errors import EXIT_BUG, EXIT_DONE, AgentError, ConfigError
+from leasekeeper.errors import EXIT_BUG, EXIT_DONE, AgentError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from leasekeeper.agent import Agent, Dialect
@@ -168,10 +168,10 @@ def main(arguments: Sequence[str]) -> int:
         code: int = options.handler(options)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"leasekeeper: {problem}", file=sys.stderr)  # noqa: T201
+            print(f"leasekeeper: {problem.coded}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except AgentError as error:
-        print(f"leasekeeper: {error}", file=sys.stderr)  # noqa: T201
+        print(f"leasekeeper: {error.coded}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except BrokenPipeError:
         return EXIT_DONE
@@ -310,7 +310,12 @@ async def _reload(agent: Agent, load: Load) -> None:
         loaded = await asyncio.to_thread(load)
     except ConfigError as error:
         RELOADS.inc("failed")
-        log.warning("agent.reload_failed", problems=error.problems, hint="nothing changed")
+        log.warning(
+            "agent.reload_failed",
+            problems=error.problems,
+            hint="nothing changed",
+            code=error.code,
+        )
         return
     level = loaded.settings.log.level
     set_level(level)
@@ -368,8 +373,10 @@ def _report(raised: Exception) -> int:
         log.error("agent.crashed", exit_code=EXIT_BUG, exc_info=raised)
         return EXIT_BUG
     hint = {"hint": error.hint} if error.hint else {}
-    for problem in getattr(error, "problems", ()) or (error.message,):
-        log.error("agent.failed", error=problem, exit_code=error.exit_code, **hint)
+    for problem in getattr(error, "problems", ()) or (Problem(error.message, error.code),):
+        log.error(
+            "agent.failed", error=problem, code=problem.code, exit_code=error.exit_code, **hint
+        )
     return error.exit_code
 
 

@@ -33,11 +33,14 @@
 Errors of other libraries are translated where they appear, with the cause chained, and
 whether to try again is read off the class. Messages say what was being done and to what.
 They never hold a secret: response bodies and rendered text stay out of them.
+
+Every error has a code for its cause (``LK-AUTH-003``): its class's, or a closer one that whoever
+raises it has set. `leasekeeper.codes` says what each means; only `explain` and the docs need that.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 EXIT_DONE = 0
 EXIT_CONFIG = 2
@@ -52,6 +55,7 @@ EXIT_BUG = 70
 class AgentError(Exception):
     """Base of every deliberate error; *hint* is a sentence that says how to mend it."""
 
+    code: str = "LK-BUG-001"
     exit_code: ClassVar[int] = EXIT_BUG
     retryable: ClassVar[bool] = False
 
@@ -63,37 +67,73 @@ class AgentError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
+    @property
+    def coded(self) -> str:
+        """The message, the hint and the code, for people."""
+        return f"{self} [{self.code}]"
+
+
+class Problem(str):
+    """One thing that is wrong with a configuration: a sentence that has a *code*."""
+
+    __slots__ = ("code",)
+    code: str
+
+    def __new__(cls, text: str, code: str) -> Self:
+        """Return *text* as a problem of the kind *code*."""
+        self = super().__new__(cls, text)
+        self.code = code
+        return self
+
+    @property
+    def coded(self) -> str:
+        """The sentence and the code, for people."""
+        return f"{self} [{self.code}]"
+
 
 class ConfigError(AgentError):
-    """The configuration cannot be used; *problems* lists everything that is wrong with it."""
+    """The configuration cannot be used; *problems* lists everything that is wrong with it.
 
+    What is given without a code gets the general one.
+    """
+
+    code = "LK-CONF-001"
     exit_code = EXIT_CONFIG
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems) or "the configuration is not valid")
-        self.problems = problems
+        self.problems = tuple(
+            text if isinstance(text, Problem) else Problem(text, self.code) for text in problems
+        )
+        if len({problem.code for problem in self.problems}) == 1:
+            self.code = self.problems[0].code
 
 
 class AuthError(AgentError):
     """No login to Vault."""
 
+    code = "LK-AUTH-001"
     exit_code = EXIT_LOGIN
 
 
 class AwsCredentialsError(AuthError):
     """The task role's credentials cannot be read, or have expired."""
 
+    code = "LK-AUTH-006"
     retryable = True
 
 
 class LoginInputError(AuthError):
     """A file that the login needs is missing, empty or holds something else."""
 
+    code = "LK-AUTH-011"
     retryable = True
 
 
 class LoginDenied(AuthError):
     """Vault answered the login and refused it; final until somebody changes something."""
+
+    code = "LK-AUTH-001"
 
     def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
         super().__init__(message, hint=hint)
@@ -103,6 +143,7 @@ class LoginDenied(AuthError):
 class VaultError(AgentError):
     """Vault answered with an error, or did not answer. *operation* and *path* say to what."""
 
+    code = "LK-VAULT-007"
     exit_code = EXIT_SECRET
 
     def __init__(
@@ -130,6 +171,7 @@ class VaultUnavailable(VaultError):
     *interrupted* says that the request hung through an outage that has ended: try again at once.
     """
 
+    code = "LK-VAULT-007"
     exit_code = EXIT_STARTUP_DEADLINE
     retryable = True
     retry_after_s: float | None = None
@@ -144,32 +186,40 @@ class VaultDenied(VaultError):
     cause one login.
     """
 
+    code = "LK-SECRET-001"
     token_serial: int = 0
 
 
 class SecretNotFound(VaultError):
     """There is no secret at the path, or its current version is deleted."""
 
+    code = "LK-SECRET-002"
+
 
 class VaultRejected(VaultError):
     """Vault refused the request as such (400, 405, 413, ...)."""
+
+    code = "LK-VAULT-008"
 
 
 class MintBudgetSpent(VaultError):
     """A secret was not asked for, because it had too many new values lately."""
 
+    code = "LK-SECRET-004"
     retryable = True
 
 
 class LeaseLost(AgentError):
     """Vault no longer knows the lease, or refuses to renew it."""
 
+    code = "LK-SECRET-005"
     exit_code = EXIT_SECRET
 
 
 class TemplateError(AgentError):
     """A template cannot be used. *line* counts from 1, *column* counts bytes from 0."""
 
+    code = "LK-TPL-002"
     exit_code = EXIT_SECRET
 
     def __init__(
@@ -190,6 +240,7 @@ class TemplateError(AgentError):
 class TemplateSyntaxError(TemplateError):
     """The text of a template does not parse, or names an unknown function."""
 
+    code = "LK-TPL-001"
     exit_code = EXIT_CONFIG
 
 
@@ -200,24 +251,28 @@ class TemplateRenderError(TemplateError):
     there that ends the template, so its arrival is no reason to try again.
     """
 
+    code = "LK-TPL-002"
     sticky: bool = False
 
 
 class OutputError(AgentError):
     """An output could not be published; what is on disk is unchanged."""
 
+    code = "LK-FILE-006"
     exit_code = EXIT_DESTINATION
 
 
 class UnreadableFile(OutputError):
     """A local file that a template uses is missing, or is no file."""
 
+    code = "LK-TPL-006"
     retryable = True
 
 
 class PublishError(OutputError):
     """The file system refused the file at *path*."""
 
+    code = "LK-FILE-006"
     retryable = True
 
     def __init__(
@@ -237,36 +292,45 @@ class Unwritable(PublishError):
 class StateError(OutputError):
     """The state cannot be kept: its directory is not writable, or in use by another process."""
 
+    code = "LK-STATE-001"
     retryable = True
 
 
 class SinkError(OutputError):
     """The token cannot be encrypted for the reader of a sink, whose key is not usable (yet)."""
 
+    code = "LK-SINK-001"
     retryable = True
 
 
 class ValidationFailed(OutputError):
     """The rendered content is not valid, so the last good file stays."""
 
+    code = "LK-FILE-008"
+
 
 class NotifyError(OutputError):
     """The application could not be told of a published file."""
 
+    code = "LK-NOTIFY-001"
     retryable = True
 
 
 class ApplicationError(AgentError):
     """The application that `exec` names cannot be started."""
 
+    code = "LK-APP-001"
     exit_code = EXIT_APPLICATION
 
 
 class LeadershipLost(AgentError):
     """Another task leads on the shared volume now; ours stands by again."""
 
+    code = "LK-SHARED-001"
+
 
 class StartupDeadlineExceeded(AgentError):
     """The first complete publish did not happen in time, and no single error explains why."""
 
+    code = "LK-START-001"
     exit_code = EXIT_STARTUP_DEADLINE

@@ -186,7 +186,7 @@ class Membership:
     def _failed(self, error: OutputError | TimeoutError) -> None:
         if isinstance(error, TimeoutError):
             error = OutputError(f"the volume of {self._election.directory} does not answer")
-        self._standby.trouble = error.message
+        self._standby.trouble = error.coded
         self._trouble.failed(error)
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:

@@ -117,7 +117,7 @@ def test_a_wrong_host_name_is_mended_by_tls_server_name(run: Run, authority: Aut
 @pytest.mark.parametrize(
     ("lasts", "said", "hint"),
     [
-        (timedelta(seconds=-9), "certificate has expired", "renew the certificate of the server"),
+        (timedelta(seconds=-9), "certificate has expired", "renew the one that has ended"),
         (timedelta(days=99), "certificate is not yet valid", "check the clock of the host"),
     ],
 )

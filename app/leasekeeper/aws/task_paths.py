@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from leasekeeper.aws.ecs import METADATA_VARIABLE, TaskMetadata, read_task_metadata
-from leasekeeper.errors import ConfigError
+from leasekeeper.errors import ConfigError, Problem
 from leasekeeper.files.task_folders import Place, TaskFolders
 from leasekeeper.settings.model import Settings
 from leasekeeper.settings.task_paths import NAMES, fill, filled, folders, names_in, pattern
@@ -34,7 +34,8 @@ async def resolve(settings: Settings) -> tuple[Settings, TaskFolders | None]:
     }
     if missing := sorted(name for name in needed if not values[name]):
         names = ", ".join(f"{{{name}}}" for name in missing)
-        raise ConfigError(f"the task metadata of ECS has nothing for {names}")
+        msg = f"the task metadata of ECS has nothing for {names}"
+        raise ConfigError(Problem(msg, "LK-CONF-008"))
     found = filled(settings, values)
     places = [
         Place(
@@ -56,7 +57,8 @@ async def _task() -> TaskMetadata:
             break
         if tries_left:
             await asyncio.sleep(PAUSE_S)
-    raise ConfigError(
+    msg = (
         f"paths with placeholders ({', '.join(NAMES)}) need the task metadata of ECS, version 4, "
         f"whose address {METADATA_VARIABLE} holds: it is not set, or does not answer"
     )
+    raise ConfigError(Problem(msg, "LK-CONF-008"))

@@ -32,6 +32,22 @@ _HINTS = {
     errno.ENXIO: "a device has this name: choose another destination",
 }
 
+_CODES = {
+    errno.EACCES: "LK-FILE-001",
+    errno.ENOENT: "LK-FILE-002",
+    errno.ENOSPC: "LK-FILE-003",
+    errno.EDQUOT: "LK-FILE-003",
+    errno.EROFS: "LK-FILE-004",
+    errno.EIO: "LK-FILE-005",
+    errno.ESTALE: "LK-FILE-005",
+    errno.ETIMEDOUT: "LK-FILE-005",
+    errno.EPERM: "LK-FILE-007",
+    errno.EBUSY: "LK-FILE-009",
+    errno.EISDIR: "LK-FILE-009",
+    errno.ENOTDIR: "LK-FILE-009",
+    errno.ENXIO: "LK-FILE-009",
+}
+
 OWNER_HINT = (
     "changing owners needs CAP_CHOWN, and an EFS access point enforces its own: run as that user,"
     " add the capability, or leave user and group out"
@@ -43,7 +59,9 @@ def publish_error(path: str, doing: str, number: int, *, hint: str | None = None
     if hint is None and number in _HINTS:
         hint = _HINTS[number].format(uid=os.geteuid())
     message = f"{doing} {path}: {os.strerror(number)}"
-    return PublishError(message, path=path, errno=number, hint=hint)
+    error = PublishError(message, path=path, errno=number, hint=hint)
+    error.code = _CODES.get(number, error.code)
+    return error
 
 
 @contextlib.contextmanager

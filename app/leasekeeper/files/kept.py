@@ -122,7 +122,7 @@ class Kept(ABC, Generic[C]):
             if await self._in_thread("removing", self._take_away, self._fingerprint):
                 log.info("file.removed", **self._fields)
         except OutputError as error:
-            log.warning("file.removal_failed", **self._fields, error=str(error))
+            log.warning("file.removal_failed", **self._fields, error=str(error), code=error.code)
 
     async def _in_thread(self, doing: str, function: Callable[..., T], *args: object) -> T:
         path = self._path

@@ -58,7 +58,7 @@ class KeptFile(Kept[bytes]):
         super()._note(found, restored=restored)
         if isinstance(found, PublishedFile) and found.backup_errno:
             because = os.strerror(found.backup_errno)
-            log.warning("file.backup_failed", **self._fields, because=because)
+            log.warning("file.backup_failed", **self._fields, because=because, code="LK-FILE-006")
         if found.forced and not self._forced_logged:
             self._forced_logged = True
             mark: Fingerprint = found.fingerprint

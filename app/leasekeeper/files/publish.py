@@ -203,7 +203,9 @@ class Publication(Attempt[PublishedFile]):
             self._dress(self._file)
         except PermissionError as error:
             doing, number = "setting mode and owner of the new", error.errno or errno.EPERM
-            raise publish_error(self._target.path, doing, number, hint=OWNER_HINT) from error
+            told = publish_error(self._target.path, doing, number, hint=OWNER_HINT)
+            told.code = "LK-FILE-007"
+            raise told from error
 
     def _seen_by_readers(self) -> PublishedFile:
         ours = os.fstat(self._file)

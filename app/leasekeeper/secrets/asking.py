@@ -78,6 +78,8 @@ def check_deletion(response: VaultResponse, path: str) -> None:
     except ValueError:
         return
     if gone:
-        raise SecretNotFound(
+        error = SecretNotFound(
             f"no secret exists at {path}: it was deleted at {deleted}", operation="read", path=path
         )
+        error.code = "LK-SECRET-003"
+        raise error

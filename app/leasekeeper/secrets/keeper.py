@@ -14,6 +14,7 @@ from random import Random
 from time import time
 
 from leasekeeper.errors import (
+    LeaseLost,
     MintBudgetSpent,
     VaultDenied,
     VaultError,
@@ -316,6 +317,7 @@ class SecretKeeper:
                 secret=self.name,
                 error=error.message,
                 hint=error.hint,
+                code=error.code,
                 until=iso(self.fetch_at),
                 **self._until(),
             )
@@ -541,7 +543,13 @@ class SecretKeeper:
 
     def _stop_renewing(self, lease: SecretLease, error: VaultError) -> None:
         """Use the lease to near its end and replace it then; a lease is not dead for that."""
-        log.warning("lease.renewal_refused", secret=self.name, error=error.message, hint=error.hint)
+        log.warning(
+            "lease.renewal_refused",
+            secret=self.name,
+            error=error.message,
+            hint=error.hint,
+            code=LeaseLost.code,
+        )
         self._end_renewals()
         if self.snapshot is not None and not self._outlived(lease):
             left = max(self.snapshot.lifetime.expires_at - now(), 0.0)
@@ -597,7 +605,13 @@ class SecretKeeper:
         if self.lease is not lease:
             return
         hashed = audit.lease_hash(lease.lease_id)
-        log.warning("lease.lost", secret=self.name, error=error.message, lease=hashed)
+        log.warning(
+            "lease.lost",
+            secret=self.name,
+            error=error.message,
+            lease=hashed,
+            code=LeaseLost.code,
+        )
         if self.snapshot is not None:
             self.snapshot.lifetime.expires_at = min(now(), self.snapshot.lifetime.expires_at)
         self.lease, self.probe_at = None, math.inf

@@ -75,7 +75,7 @@ def load_settings(
     elif draft.root is _ENVIRONMENT and draft.values.keys().isdisjoint(
         ("auth", "outputs", "sinks", "exec")
     ):
-        problems.add(_COMMAND_LINE, _NOTHING)
+        problems.add(_COMMAND_LINE, _NOTHING, code="LK-CONF-006")
         problems.fail()
     settings = _validated(draft, problems)
     if settings is None or problems:

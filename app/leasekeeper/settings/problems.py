@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from leasekeeper.errors import ConfigError
+from leasekeeper.errors import ConfigError, Problem
 from leasekeeper.settings import keys
 from leasekeeper.settings.draft import Path, dotted, on_one_line
 
@@ -43,15 +43,16 @@ class Problems:
     """A growing list of problems; what only follows from another one is left out."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[Origin, str]] = []
+        self._found: list[tuple[Origin, str, str]] = []
         self._paths: set[Path] = set()
         self._cut = False
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, origin: Origin, text: str, path: Path = ()) -> None:
+    def add(self, origin: Origin, text: str, path: Path = (), *, code: str = "") -> None:
         """Note that *text* is wrong with what stands at *origin*, at most once for a *path*."""
+        code = code or _code_of(text)
         if path and path in self._paths:
             return
         if len(self._found) == _MOST:
@@ -60,7 +61,7 @@ class Problems:
         if path:
             self._paths.add(path)
             text = f"{self.name(origin, path)}: {text}"
-        self._found.append((origin, text))
+        self._found.append((origin, text, code))
 
     def name(self, origin: Origin, path: Path) -> str:  # noqa: ARG002 - for other dialects
         """Return what *path* is called where *origin* is."""
@@ -84,10 +85,18 @@ class Problems:
     def fail(self) -> NoReturn:
         """Raise all problems: those with a line by line, then the others as they were found."""
         ordered = sorted(self._found, key=lambda found: found[0].line or 1_000_000_000)
-        lines = [f"{on_one_line(str(origin))}: {text}" for origin, text in ordered]
+        lines = [
+            Problem(f"{on_one_line(str(origin))}: {text}", code) for origin, text, code in ordered
+        ]
         if self._cut:
-            lines.append("... and more problems")
+            lines.append(Problem("... and more problems", ConfigError.code))
         raise ConfigError(*lines) from None
+
+
+def _code_of(text: str) -> str:
+    if "unknown key" in text or "unknown variable" in text:
+        return "LK-CONF-002"
+    return "LK-CONF-004" if text.startswith("is needed") else "LK-CONF-003"
 
 
 def explain(error: ValidationError, draft: Draft, problems: Problems) -> bool:

@@ -37,7 +37,7 @@ def read_file(path: str, problems: Problems) -> str | None:
         reason = "is not the name of a file"
     except NotText as error:
         reason = str(error)
-    problems.add(Origin(path or "--config"), reason)
+    problems.add(Origin(path or "--config"), reason, code="LK-CONF-005")
     return None
 
 
@@ -53,7 +53,7 @@ def unpack(packed: str, origin: Origin, problems: Problems) -> str | None:
             return _unpacked(packed)
         except NotText as error:
             reason = str(error)
-    problems.add(origin, reason)
+    problems.add(origin, reason, code="LK-CONF-005")
     return None
 
 

@@ -52,7 +52,7 @@ def read_yaml(text: str, name: str, problems: Problems) -> Draft | None:
     try:
         _Reader(text, draft, problems).read()
     except yaml.YAMLError as error:
-        problems.add(*_explain(error, text, name))
+        problems.add(*_explain(error, text, name), code="LK-CONF-005")
     except _Stop:
         pass
     else:

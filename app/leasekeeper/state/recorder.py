@@ -80,6 +80,7 @@ class StateRecorder:
                     "state.rejected",
                     error=str(error),
                     hint="starting afresh, with a new login; the file is replaced",
+                    code="LK-STATE-002",
                 )
         await self._check_writable()
         if self._seal is None:
@@ -173,7 +174,7 @@ class StateRecorder:
                 async with asyncio.timeout(FLUSH_S):
                     await self._write()
         except (PublishError, TimeoutError) as error:
-            log.warning("state.close_failed", error=str(error))
+            log.warning("state.close_failed", error=str(error), code=StateError.code)
         self._directory.release()
         await self._workers.close(grace_s=0)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from leasekeeper.errors import ConfigError
+from leasekeeper.errors import ConfigError, Problem
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.clock import now
@@ -45,9 +45,8 @@ def check_program(section: ExecSection, environ: Mapping[str, str]) -> None:
     if any(variable.name == "PATH" for variable in section.env):
         return  # nobody knows yet where it will be looked for
     if shutil.which(section.command[0], path=environ.get("PATH")) is None:
-        raise ConfigError(
-            f"exec.command: there is no program {section.command[0]!r} that could be executed"
-        )
+        msg = f"exec.command: there is no program {section.command[0]!r} that could be executed"
+        raise ConfigError(Problem(msg, "LK-APP-001"))
 
 
 class Supervisor:

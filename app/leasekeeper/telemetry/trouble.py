@@ -36,9 +36,9 @@ class Trouble:
         self.count += 1
         self.attempts += 1
         report = log.debug if known else log.warning
-        details = (
-            {"error": error.message, "hint": error.hint} if error.hint else {"error": error.message}
-        )
+        details = {"error": error.message, "hint": error.hint, "code": error.code}
+        if not error.hint:
+            del details["hint"]
         report(f"{self._event}_failed", **self._fields, **details, **fields)
 
     def start_over(self) -> None:

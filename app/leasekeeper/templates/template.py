@@ -79,6 +79,7 @@ class Template:
         except TemplateSyntaxError as error:
             if isinstance(error, UnknownFunction):
                 error.hint = _hint(error.function, functions)
+                error.code = "LK-TPL-004"
             error.message = _titled(title, "parse", error.message)
             raise
         options = Options(functions=functions, strict=error_on_missing_key)

@@ -57,14 +57,18 @@ def explain(error: VaultError, context: LoginContext) -> LoginDenied | VaultUnav
             words = _words(context) | {k: v for k, v in match.groupdict().items() if v}
             meaning, mend = known.meaning.format_map(words), known.mend.format_map(words)
             if known.passing:
-                return VaultUnavailable(
+                passing = VaultUnavailable(
                     f"the {context.login} failed: {meaning}",
                     hint=mend,
                     operation="login",
                     path=f"auth/{context.mount}/login",
                     status=error.status,
                 )
-            return _denied(context, error, meaning, mend)
+                passing.code = known.code
+                return passing
+            denied = _denied(context, error, meaning, mend)
+            denied.code = known.code
+            return denied
     quoted = f'"{without_secrets(said)}"' if said else "it does not say why"
     return _denied(context, error, quoted, "the server's log and audit log may say more")
 

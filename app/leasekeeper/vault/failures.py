@@ -22,10 +22,12 @@ _CLIENT_CERTIFICATE = (
 )
 _CERTIFICATE_HINTS = {
     9: "check the clock of the host",
-    10: "renew the certificate of the server, or check the clock of the host",
+    10: "renew the one that has ended, the server's or the authority's in vault.ca_file, or check "
+    "the clock of the host",
     62: "set vault.tls_server_name (VAULT_TLS_SERVER_NAME) to a name in the certificate",
     64: "set vault.tls_server_name (VAULT_TLS_SERVER_NAME) to a name in the certificate",
 }
+_CERTIFICATE_CODES = {9: "LK-TLS-002", 10: "LK-TLS-002", 62: "LK-TLS-003", 64: "LK-TLS-003"}
 _AUTHORITY = "set vault.ca_file (VAULT_CACERT) to the PEM file of the signing authority"
 # OpenSSL's words for a peer that answers a TLS handshake with something else.
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
@@ -47,6 +49,7 @@ def unavailable(error: Exception, where: str, timeout_s: float) -> VaultUnavaila
         hint = _CLIENT_CERTIFICATE  # with TLS 1.3 the server just closes, and says no more
     told = VaultUnavailable(f"Vault at {where} {why}", hint=hint)
     told.unreachable = True
+    told.code = _code_of(error)
     return told
 
 
@@ -80,6 +83,24 @@ def _explain(error: Exception, timeout_s: float) -> tuple[str, str | None]:
     if (cause := _ssl_error(error)) is not None:
         return _explain_tls(cause)
     return _explain_connection(error)
+
+
+def _code_of(error: Exception) -> str:
+    match error:
+        case Unusable():
+            return "LK-VAULT-006"
+        case TimeoutError():
+            return "LK-VAULT-004"
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return "LK-VAULT-005"
+        case aiohttp.ClientConnectorDNSError() | UnicodeError():
+            return "LK-VAULT-003"
+    cause = _ssl_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _CERTIFICATE_CODES.get(cause.verify_code, "LK-TLS-001")
+    if cause is not None:
+        return "LK-TLS-004" if cause.reason in _NOT_TLS else "LK-TLS-005"
+    return "LK-VAULT-001"
 
 
 def _explain_connection(error: Exception) -> tuple[str, str | None]:

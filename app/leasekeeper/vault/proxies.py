@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from yarl import URL
 
-from leasekeeper.errors import ConfigError
+from leasekeeper.errors import ConfigError, Problem
 
 _OWN = ("BAO_PROXY_ADDR", "VAULT_PROXY_ADDR", "BAO_HTTP_PROXY", "VAULT_HTTP_PROXY")
 
@@ -42,7 +42,7 @@ def _proxy(name: str, value: str) -> URL:
     if proxy.scheme not in ("http", "https") or not proxy.raw_host:
         # Its value stays out of the message: it may carry a password.
         msg = f'{name} needs the address of an HTTP proxy, such as "http://proxy:3128"'
-        raise ConfigError(msg)
+        raise ConfigError(Problem(msg, "LK-VAULT-005"))
     return proxy
 
 

@@ -95,6 +95,6 @@ class Reachability:
 
     def _lost(self, error: VaultUnavailable) -> None:
         if self.up:
-            log.warning("vault.unreachable", error=error.message, hint=error.hint)
+            log.warning("vault.unreachable", error=error.message, hint=error.hint, code=error.code)
             self._since = now()
             self._up.clear()

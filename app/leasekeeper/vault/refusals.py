@@ -51,15 +51,25 @@ def raise_for_status(reply: Reply, operation: str, path: str, body: object) -> N
 def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
     status = reply.status
     if not reply.from_vault or 300 <= status < 400:
-        return _unavailable(reply, f"{message}, which is not Vault's answer", _IN_BETWEEN)
+        strange = _unavailable(reply, f"{message}, which is not Vault's answer", _IN_BETWEEN)
+        strange.code = "LK-VAULT-006"
+        return strange
     if status == 403:
         return VaultDenied(message)
     if status == 404:
-        return SecretNotFound(_missing(reply, operation, path))
+        missing = SecretNotFound(_missing(reply, operation, path))
+        if isinstance(reply.body.get("data"), dict):  # there is a version, which has been deleted
+            missing.code = "LK-SECRET-003"
+        return missing
     if status >= 500 or status in _LATER_STATUSES:
         sealed = any("sealed" in said for said in reply.errors)
         hint = "Vault is sealed: an operator has to unseal it" if sealed else None
-        return _unavailable(reply, message, hint)
+        unavailable = _unavailable(reply, message, hint)
+        if sealed:
+            unavailable.code = "LK-VAULT-002"
+        elif status == 429:
+            unavailable.code = "LK-VAULT-009"
+        return unavailable
     return VaultRejected(message)
 
 

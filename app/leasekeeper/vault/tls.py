@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 
-from leasekeeper.errors import ConfigError
+from leasekeeper.errors import ConfigError, Problem
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.telemetry.events import log
 
@@ -36,7 +36,9 @@ class TlsFiles:
         try:
             self.context = await asyncio.to_thread(tls_context, self._settings)
         except ConfigError as error:
-            log.warning("vault.tls_files_unusable", error=str(error), hint=_STILL_THE_OLD)
+            log.warning(
+                "vault.tls_files_unusable", error=str(error), hint=_STILL_THE_OLD, code=error.code
+            )
             return False
         log.info("vault.tls_files_read")
         return True
@@ -93,7 +95,7 @@ def tls_context(settings: VaultSection) -> ssl.SSLContext:
         certificate = settings.client_cert_file
         problems += _load("client_cert_file", certificate, lambda: _load_pair(context, settings))
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*(Problem(problem, "LK-TLS-006") for problem in problems))
     if not own:
         context.load_default_certs()
     if settings.tls_skip_verify:

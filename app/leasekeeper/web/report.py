@@ -112,22 +112,22 @@ class Reporter:
         if not self.client.reachability.up:
             found.append("Vault cannot be reached")
         if self.tokens.error is not None:
-            found.append(f"token: {self.tokens.error}")
+            found.append(f"token: {self.tokens.error.coded}")
         if self.memory is not None and self.memory.error is not None:
-            found.append(f"state: {self.memory.error}")
+            found.append(f"state: {self.memory.error.coded}")
         found += [
-            f"secret {name}: {keeper.error}"
+            f"secret {name}: {keeper.error.coded}"
             for name, keeper in self.keepers().items()
             if keeper.error is not None
         ]
         for output in self.outputs.outputs:
             if output.error is not None:
-                found.append(f"output {output.label}: {output.error}")
+                found.append(f"output {output.label}: {output.error.coded}")
             elif output.waiting_for:
                 names = ", ".join(sorted(output.waiting_for))
                 found.append(f"output {output.label}: waiting for {names}")
         if self.sinks is not None:
-            found += [f"sink {sink.path}: {error}" for sink, error in self.sinks.failures()]
+            found += [f"sink {sink.path}: {error.coded}" for sink, error in self.sinks.failures()]
         if self.app is not None and self.app.state != "running":
             found.append(f"application: {self.app.state.value}")
         return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from leasekeeper.errors import ConfigError
+from leasekeeper.errors import ConfigError, Problem
 from leasekeeper.telemetry.events import log
 from leasekeeper.web.report import Health, View
 
@@ -178,10 +178,11 @@ def _cannot_listen(where: str, error: OSError) -> ConfigError:
     # Resolving a name fails with numbers of its own, below 0.
     number = error.errno or 0
     reason = os.strerror(number).lower() if number > 0 else error.strerror or "not possible"
-    return ConfigError(
+    text = (
         f"web.listen: cannot listen on {where}: {reason}; "
         "set web.listen (LEASEKEEPER_WEB__LISTEN) to another address, or to off"
     )
+    return ConfigError(Problem(text, "LK-CONF-007"))
 
 
 def _json(body: Mapping[str, object], *, ok: bool, kind: str = "application/json") -> web.Response:

@@ -144,7 +144,9 @@ async def test_a_failing_start_tells_why(vault: FakeVault) -> None:
             "live": False,
             "error": "login 'auth/approle/login': 403",
         }
-        assert scene.report.reasons()[0] == "token: login 'auth/approle/login': 403"
+        assert scene.report.reasons()[0] == (
+            "token: login 'auth/approle/login': 403 [LK-SECRET-001]"
+        )
 
 
 async def test_an_outage_is_degraded_for_as_long_as_everything_on_disk_works(
@@ -234,7 +236,7 @@ async def test_a_failing_output_or_secret_degrades_and_is_named(vault: FakeVault
         secret, output = scene.report.reasons()
         assert secret.startswith("secret secret/product: read 'secret/data/product': 403")
         assert "allow read on 'secret/data/product'" in secret
-        assert output == "output /config/app.json: template x: no such key (add it)"
+        assert output == "output /config/app.json: template x: no such key (add it) [LK-TPL-002]"
 
 
 async def test_the_body_of_health_tells_everything_and_no_secret(vault: FakeVault) -> None:

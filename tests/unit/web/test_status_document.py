@@ -165,7 +165,7 @@ async def test_telling_the_application_is_told(vault: FakeVault) -> None:
     assert told(scene)["outputs"][0]["notify"] == {
         "result": "failed",
         "last_success": None,
-        "error": {"code": None, "message": "nobody listens on port 9090", "hint": None},
+        "error": {"code": "LK-NOTIFY-001", "message": "nobody listens on port 9090", "hint": None},
     }
 
 

@@ -61,5 +61,5 @@ def _parsed(text: str, name: str, problems: Problems) -> Block | None:
     try:
         return read_json(text) if text.lstrip().startswith("{") else read_hcl(text)
     except Broken as error:
-        problems.add(Origin(name, error.line), error.text)
+        problems.add(Origin(name, error.line), error.text, code="LK-CONF-005")
         return None

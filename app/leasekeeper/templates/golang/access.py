@@ -77,7 +77,8 @@ def _missing(
 ) -> Any:
     if strict:
         hint = _hint(name, known or {})
-        raise Fault(place, f"map has no entry for key {quote(name)}", hint=hint)
+        message = f"map has no entry for key {quote(name)}"
+        raise Fault(place, message, hint=hint, code="LK-TPL-003")
     return zero(element)
 
 

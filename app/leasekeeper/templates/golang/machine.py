@@ -222,13 +222,15 @@ class Run:
         place = Position.at(self._text, fault.node.position)
         where = f"{self._name}:{place.line}:{place.column}"
         problem = shortened(redact(fault.message, *self._secrets()))
-        return TemplateRenderError(
+        error = TemplateRenderError(
             f"template: {where}: executing {quote(code.name)} at <{source(fault.node)}>: {problem}",
             template=self._name,
             line=place.line,
             column=place.column,
             hint=fault.hint,
         )
+        error.code = fault.code
+        return error
 
     def _secrets(self) -> tuple[list[Snapshot], set[str]]:
         """Return what no error message may show: snapshots, and values from elsewhere."""
