@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -78,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(handler=_check)
     commands.add_parser("health", help="ask the running Leasekeeper how it is (0 good, 1 not)")
+    for name, words in _COMMANDS.items():
+        commands.add_parser(name, help=words)
     _add_agent(commands)
     convert = commands.add_parser(
         "convert",
@@ -91,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# Each is a module of `leasekeeper.commands`, imported when it is run.
+_COMMANDS = {
+    "policy": "print the least that Vault has to allow for this configuration",
+}
 _LENIENT = "warn about unknown keys instead of refusing them"
 # Flags of `vault agent`, and the settings that they override.
 _AGENT_FLAGS = {
@@ -163,9 +170,8 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; errors are printed with the fix in them."""
-    options = _parser().parse_args(arguments)
     try:
-        code: int = options.handler(options)
+        code = _command(arguments)
     except ConfigError as error:
         for problem in error.problems:
             print(f"leasekeeper: {problem.coded}", file=sys.stderr)  # noqa: T201
@@ -175,6 +181,16 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         return EXIT_DONE
+    return code
+
+
+def _command(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in _COMMANDS:
+        module = importlib.import_module(f"leasekeeper.commands.{arguments[0]}")
+        code: int = module.main(list(arguments[1:]))
+    else:
+        options = _parser().parse_args(arguments)
+        code = options.handler(options)
     return code
 
 

@@ -83,7 +83,6 @@ def test_an_error_without_a_closer_code_has_its_class_s() -> None:
         ("probe: {interval: 30}\nauth: {method: approle, role_id: x}", "LK-CONF-003"),
         ("auth: {method: aws_iam}\noutputs: [{destination: /x, template: y}]", "LK-CONF-004"),
         ("auth: [", "LK-CONF-005"),
-        ("=", "LK-CONF-005"),
     ],
 )
 def test_what_is_wrong_with_a_configuration_has_a_code(text: str, expected: str) -> None:
