@@ -24,7 +24,7 @@ agent.stopped info: after_s
     the end: everything is closed
 agent.still_starting warning: reasons
     every 15 s of a long start, with what is missing
-agent.failed error: error exit_code hint
+agent.failed error: error exit_code hint code
     the process ends: why, the fix, and the exit code
 agent.left_in_place info: because
     at the stop: token and files stay, because ECS does not stop the whole task
@@ -40,11 +40,11 @@ app.notify_crashed error: output error
     a bug in Leasekeeper while telling the application
 agent.state info:
     on SIGUSR1: what `/health` tells
-file.backup_failed warning: output group sink because
+file.backup_failed warning: output group sink because code
     the file before could not be kept as `.bak`; the new one is in place
 agent.reloaded info: log_level
     on SIGHUP: `log.level` and the web server's certificates have been read again
-agent.reload_failed warning: problems hint
+agent.reload_failed warning: problems hint code
     on SIGHUP: the configuration is not good, so nothing has changed
 web.certificate_unusable warning: address error
     on SIGHUP: a certificate of `web.listeners` cannot be used; the old one stays
@@ -58,10 +58,10 @@ log.lines_dropped warning: lines
     nobody read standard output: so many lines are missing here
 web.listening info: health metrics
     addresses of health and metrics
-web.not_listening warning: error
+web.not_listening warning: error code
     `leasekeeper agent` without a `listener`: another process has the default port; there is
     no /health
-vault.unreachable warning: error hint
+vault.unreachable warning: error hint code
     nobody serves behind the address
 vault.reachable_again info: after_s
     and how long it took
@@ -70,7 +70,7 @@ clock.changed warning: missed_s
     are looked up at once
 vault.tls_files_read info:
     a CA file or client certificate has changed and is used from now on
-vault.tls_files_unusable warning: error hint
+vault.tls_files_unusable warning: error hint code
     it has changed, and cannot be used: the last good one stays in use
 token.uses_limited warning: uses hint
     the login's token may be used so often only, which a sidecar cannot live with
@@ -114,7 +114,7 @@ token.rejected warning: accessor error hint
     the token was revoked; logging in again
 token.revoked info: accessor
     at the end, if asked for: and with the token every lease that it made
-token.revocation_failed warning: error
+token.revocation_failed warning: error code
     the same, but Vault did not do it: the token ends by itself
 secret.fetched info: secret kind generation ttl_s request_id lease
     the first value
@@ -124,17 +124,17 @@ secret.adopted info: secret provisional
     the value of the last run is used again; `provisional` until Vault can be asked
 secret.not_adopted info: secret reason
     the value of the last run is not used, and why
-state.rejected warning: error hint
+state.rejected warning: error hint code
     the state file cannot be used, and why; this run starts afresh and replaces it
 state.write trouble:
     the state cannot be kept; everything else goes on
-state.close_failed warning: error
+state.close_failed warning: error code
     the last write, or the removal, of the state failed at the end
 state.leftover_revoked info: what lease
     a token or lease of the last run that nobody uses was revoked
 state.leftover_kept warning: what error lease
     Vault refused that; it ends by itself
-secret.mint_held warning: secret error hint until good_until
+secret.mint_held warning: secret error hint until good_until code
     the secret's mint budget is spent; a new value is asked for at `until`
 secret.fetch trouble: secret / good_until
     no new value; with path and capability if it is the policy
@@ -142,12 +142,12 @@ lease.renewed info: secret ttl_s truncated request_id lease
     the same credential, later end; `truncated` means that max TTL is near
 lease.renewal trouble: secret / good_until
     Vault did not answer, or the engine behind it (a database, say) failed
-lease.renewal_refused warning: secret error hint
+lease.renewal_refused warning: secret error hint code
     the policy lacks renewing leases, or the lease cannot be renewed: every end of one is a
     rotation
 lease.probe_refused warning: secret error hint
     the policy lacks looking leases up: one that is revoked is noticed late
-lease.lost warning: secret error lease
+lease.lost warning: secret error lease code
     Vault does not know the lease any more; a new one is made
 output.waiting info: output waiting_for
     the secrets that an output waits for; not said of those that its first render asks for
@@ -181,7 +181,7 @@ file.dead_tasks_removed info: folders
     folders of tasks that are dead, found beside our own (`{task_id}` in a path)
 file.removed info: output group sink
     at the end of the task, with `lifecycle.remove_files`
-file.removal_failed warning: output group sink error
+file.removal_failed warning: output group sink error code
     the same, but the volume refused or hung: the file is still there
 file.repaired warning: output group sink repaired
     somebody else had changed or removed the file
@@ -236,7 +236,7 @@ def _read(entry: str) -> Iterator[Event]:
     if level != "trouble":
         yield Event(name, level, fields, meaning)
         return
-    failed = (*fields, "error", "hint", *(head["failed"] or "").split())
+    failed = (*fields, "error", "hint", "code", *(head["failed"] or "").split())
     yield Event(f"{name}_failed", "warning", failed, meaning)
     recovered = (*fields, "failures", "after_s")
     yield Event(f"{name}_recovered", "info", recovered, "it works again: after how many failures")
