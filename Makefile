@@ -61,6 +61,10 @@ docs: $(READY) ## write the generated pages anew
 	$(BIN)/python -m leasekeeper.web.metrics_page docs/metrics.md
 	$(BIN)/python -m leasekeeper.web.events_page docs/events.md
 	$(BIN)/python -m leasekeeper.codes docs/errors.md
+	$(BIN)/python -m leasekeeper.web.openapi docs/openapi.json
+
+pictures: $(READY) ## take docs/pictures of the status page anew (needs Chromium)
+	$(BIN)/python -m tests.screenshots docs/pictures
 
 chaos: $(READY) ## break things, beside `bao agent`: MINUTES= of random faults, SEED=, ONLY=, SUBJECT=, QUICK=
 	$(BIN)/python -m tests.chaos --json build/chaos.json --logs build/chaos-logs \

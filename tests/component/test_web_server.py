@@ -115,7 +115,8 @@ async def test_head_is_get_without_a_body() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/healthz", "/health/", "/health/x", "/metrics/../etc/passwd", "/status/"]
+    "path",
+    ["/favicon.ico", "/healthz", "/health/", "/health/x", "/metrics/../etc", "/status/"],
 )
 async def test_unknown_paths_are_404(path: str) -> None:
     async with serving() as (server, _):

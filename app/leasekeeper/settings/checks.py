@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 _HOST = re.compile(r"[\w.-]+(:[0-9]*)?|\[[0-9a-f:.]+(%[\w.-]+)?\](:[0-9]*)?", re.IGNORECASE)
+# Addresses need not be listed.
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,20}\.?")
 _LISTEN = re.compile(r"([A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _MOUNT = re.compile(r"[^\s/?#%\\]+(/[^\s/?#%\\]+)*")
 # us-east-1, us-gov-west-1, us-iso-east-1, eusc-de-east-1, cn-northwest-1
@@ -118,6 +120,14 @@ def socket_address(value: str) -> str:
         return value
     if not listen_address(value):
         msg = 'needs an address and a port, such as "127.0.0.1:8210"'
+        raise ValueError(msg)
+    return value
+
+
+def host_name(value: str) -> str:
+    """Return a host name as it stands in a Host header, without a port."""
+    if not _HOST_NAME.fullmatch(value):
+        msg = 'needs a host name without a port, such as "task.internal"'
         raise ValueError(msg)
     return value
 

@@ -32,10 +32,18 @@ class ListenerSection(Section):
 
 
 class WebSection(Section):
-    """The HTTP server for /health and /metrics."""
+    """The HTTP server: health, metrics, status."""
 
     listen: Annotated[str, AfterValidator(checks.listen_address)] = "127.0.0.1:8210"
     """Address and port; `off` switches the server off."""
+    page: Literal["loopback", "all", "off"] = "loopback"
+    """Who gets the status page and /status, at any of the addresses: those on this machine,
+    everybody, nobody. /health and /metrics are for everybody who reaches an address."""
+    allowed_hosts: list[Annotated[str, AfterValidator(checks.host_name)]] = Field(
+        default_factory=list
+    )
+    """Names under which the status page and /status may be asked for, besides addresses and
+    `localhost`. Others are refused, against pages whose domain is made to point here."""
     enable_quit: bool = False
     """A POST to `/agent/v1/quit` stops the process, as SIGTERM does."""
     listeners: list[ListenerSection] = Field(default_factory=list)

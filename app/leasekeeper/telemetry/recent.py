@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
+
+from leasekeeper.telemetry.audit import lease_hash
 
 KEPT = 60
 _LONGEST_TEXT = 400
 # A traceback is for the log; `level` is kept apart from the fields, like `time` and `event`.
 _LEFT_OUT = ("exception", "time", "level", "event")
-
-
-def fingerprint(value: str) -> str:
-    """Return a short name for a lease id or an accessor, which cannot be turned back into it.
-
-    Both hold at least 20 random characters, so an unkeyed hash is enough, and it is the same in
-    every process: the first 16 digits of the SHA-256.
-    """
-    return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 class RecentEvents:
@@ -58,7 +50,7 @@ def _short(key: str, value: object) -> object:
     if not isinstance(value, str):
         return value
     if key == "accessor":
-        return fingerprint(value)
+        return lease_hash(value)
     text = value.encode("utf-8", "backslashreplace").decode("utf-8")
     return (
         text

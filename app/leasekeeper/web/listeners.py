@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 from leasekeeper.errors import ConfigError
 from leasekeeper.settings.process import ListenerSection, WebSection
@@ -25,19 +26,20 @@ class Listeners:
         self._servers = []
         if web.openmetrics:
             VAULT_REQUEST_SECONDS.exemplars = {}
+        server = partial(
+            WebServer,
+            view=view,
+            openmetrics=web.openmetrics,
+            audience=web.page,
+            names=web.allowed_hosts,
+        )
         if web.listen:
             quits = on_quit if web.enable_quit else None
-            self._servers.append(
-                WebServer(web.listen, view, on_quit=quits, openmetrics=web.openmetrics)
-            )
+            self._servers.append(server(web.listen, on_quit=quits))
         for listener in web.listeners:
             quits = on_quit if listener.enable_quit else None
             tls = self._tls_of(listener)
-            self._servers.append(
-                WebServer(
-                    listener.address, view, tls=tls, on_quit=quits, openmetrics=web.openmetrics
-                )
-            )
+            self._servers.append(server(listener.address, tls=tls, on_quit=quits))
 
     async def start(self) -> None:
         """Bind all addresses.

@@ -10,7 +10,8 @@ from leasekeeper.errors import AgentError
 from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.clock import iso, now
 from leasekeeper.secrets.keeper import SecretKeeper
-from leasekeeper.telemetry.recent import fingerprint, recent
+from leasekeeper.telemetry.audit import lease_hash
+from leasekeeper.telemetry.recent import recent
 from leasekeeper.web.document import (
     VERSION,
     ApplicationStatus,
@@ -108,7 +109,7 @@ def _token(report: Reporter) -> TokenStatus:
     lease = tokens.lease
     return {
         "live": lease is not None,
-        "accessor_hash": fingerprint(lease.accessor) if lease and lease.accessor else None,
+        "accessor_hash": lease_hash(lease.accessor) if lease and lease.accessor else None,
         "logins": tokens.serial,
         "renewable": lease is not None and lease.renewable,
         "final": lease is not None and lease.final,
@@ -151,7 +152,7 @@ def _secret(report: Reporter, name: str, keeper: SecretKeeper, outputs: list[str
         "renewal": iso(keeper.renew_at),
         "rotation": iso(keeper.fetch_at),
         "probe": iso(keeper.probe_at),
-        "lease_hash": fingerprint(lease.lease_id) if lease else None,
+        "lease_hash": lease_hash(lease.lease_id) if lease else None,
         "outputs": outputs,
         "error": problem(keeper.error),
     }

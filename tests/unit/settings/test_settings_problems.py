@@ -52,7 +52,10 @@ def test_a_misspelt_key_is_answered_with_its_line_and_the_right_one(tmp_path: Pa
             "auto_auth: {}",
             'app.yaml:5: auto_auth: unknown key; what Vault Agent calls "auto_auth" is "auth" here',
         ),
-        ("web: {qqq: 1}", "app.yaml:5: web.qqq: unknown key; known here: enable_quit, listen"),
+        (
+            "web: {qqq: 1}",
+            "app.yaml:5: web.qqq: unknown key; known here: allowed_hosts",
+        ),
         ("probe: {interval: 30}", "app.yaml:5: probe.interval: a duration needs a unit, such as"),
         ("probe: [1]", "app.yaml:5: probe: needs keys and values"),
         ("web: {listen: 8210}", "app.yaml:5: web.listen: needs text; put the value in quotes"),

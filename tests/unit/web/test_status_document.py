@@ -16,7 +16,8 @@ from leasekeeper.errors import NotifyError, TemplateRenderError
 from leasekeeper.outputs.notify import Notifier
 from leasekeeper.runtime.clock import now
 from leasekeeper.telemetry import events
-from leasekeeper.telemetry.recent import RecentEvents, fingerprint, recent
+from leasekeeper.telemetry.audit import lease_hash
+from leasekeeper.telemetry.recent import RecentEvents, recent
 from leasekeeper.web.schema import status_schema
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, KV
@@ -85,7 +86,7 @@ async def test_a_lease_is_told_from_its_issue_over_its_renewals_to_its_end(
     (secret,) = document["secrets"]
     issued, first, second = map(seconds, [secret["issued"], *secret["renewed"]])
     assert lease is not None
-    assert secret["lease_hash"] == fingerprint(lease.lease_id)
+    assert secret["lease_hash"] == lease_hash(lease.lease_id)
     assert secret["kind"] == "leased"
     assert secret["outputs"] == ["/config/app.json"]
     assert issued < first < second <= seconds(document["now"])
@@ -116,7 +117,7 @@ async def test_the_token_is_told_with_its_renewals_and_its_hand_over(vault: Fake
     assert last["next"] == {"action": "login", "at": last["handover"]}
     assert seconds(last["handover"]) < seconds(last["expires"])
     assert accessor
-    assert last["accessor_hash"] == fingerprint(accessor)
+    assert last["accessor_hash"] == lease_hash(accessor)
     assert accessor not in json.dumps(last)
 
 
