@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from leasekeeper.commands import policy
 from leasekeeper.settings.loading import LoadedSettings, load_settings
 from leasekeeper.settings.model import LifecycleSection
 from leasekeeper.settings.state import StateSection
@@ -141,6 +142,21 @@ def test_the_variables_of_the_state_exist() -> None:
     assert {"path", "encryption"} <= set(StateSection.model_fields)
 
 
+def test_the_policy_of_the_example_is_what_the_command_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config,) = [
+        each["value"]
+        for each in sidecar(NATIVE)["environment"]
+        if each["name"] == "LEASEKEEPER_CONFIG"
+    ]
+    (tmp_path / "leasekeeper.yaml").write_text(config)
+
+    assert policy.main(["--config", str(tmp_path / "leasekeeper.yaml")]) == 0
+    example = ECS / "terraform/examples/product-api/policy.hcl"
+    assert capsys.readouterr().out == example.read_text()
+
+
 def test_the_labels_of_the_discovery_are_those_of_the_collector() -> None:
     labels = sidecar(NATIVE)["dockerLabels"]
     collector = yaml.safe_load((ROOT / "config/monitoring/adot-collector.yaml").read_text())
@@ -173,3 +189,19 @@ def test_every_checker_is_explained() -> None:
     )  # fmt: skip
 
     assert steps == set(rows) - {"step"}
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names by which the headings of *page* are linked to."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", ["docs/ecs.md", "ecs/README.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        found = (ROOT / page).parent / path if path else ROOT / page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target

@@ -25,7 +25,7 @@ variable "task_role_arn" {
 }
 
 variable "policy" {
-  description = "Text of the policy, as `leasekeeper policy --config FILE` prints it for the sidecar's configuration."
+  description = "Text of the policy, as `leasekeeper policy` prints it for the sidecar's configuration."
   type        = string
 
   validation {
