@@ -43,7 +43,8 @@ def raise_for_status(reply: Reply, operation: str, path: str, body: object) -> N
     errors = reply.errors if login else _masked(reply.errors, body)
     asked = f"{operation.replace('_', ' ')} {path!r}"
     said = "" if login else "; ".join(errors)
-    error = _error(reply, operation, path, f"{asked}: {status}" + (f" {said}" if said else ""))
+    message = f"{asked}: {status}" + (f" {said}" if said else "")
+    error = _error(reply, operation, path, message)
     error.status, error.errors = status, errors
     raise error
 
@@ -57,7 +58,7 @@ def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
     if status == 403:
         return VaultDenied(message)
     if status == 404:
-        missing = SecretNotFound(_missing(reply, operation, path))
+        missing = SecretNotFound(_missing(reply, path) if operation == "read" else message)
         if isinstance(reply.body.get("data"), dict):  # there is a version, which has been deleted
             missing.code = "LK-SECRET-003"
         return missing
@@ -102,11 +103,8 @@ def _date(text: str) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def _missing(reply: Reply, operation: str, path: str) -> str:
-    if operation != "read":
-        what = f"{operation.replace('_', ' ')} {path!r}: there is nothing at this path"
-    else:
-        what = f"no secret exists at {path}"
+def _missing(reply: Reply, path: str) -> str:
+    what = f"no secret exists at {path}"
     data = reply.body.get("data")
     metadata = data.get("metadata") if isinstance(data, dict) else None
     if isinstance(metadata, dict):
