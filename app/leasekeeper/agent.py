@@ -395,7 +395,13 @@ class Agent:
             saved=memory.saved_token if memory else None,
         )
         secrets = SecretStore(
-            settings, client, tokens, rng=rng, on_error=_report_bug, memory=memory
+            settings,
+            client,
+            tokens,
+            rng=rng,
+            on_error=_report_bug,
+            memory=memory,
+            empty_versions=self._dialect == "vault_agent",
         )
         workers = FileWorkers()
         app = self._app = self._build_app(environment, workers)

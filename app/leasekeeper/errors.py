@@ -40,6 +40,7 @@ raises it has set. `leasekeeper.codes` says what each means; only `explain` and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 EXIT_DONE = 0
@@ -169,6 +170,7 @@ class VaultUnavailable(VaultError):
     *retry_after_s* is the pause that Vault asked for, in seconds, or None. *unreachable* raises the
     doubt that nobody behind the address can serve anything now; `Reachability` then finds out.
     *interrupted* says that the request hung through an outage that has ended: try again at once.
+    *never_sent* says that there was no connection, so Vault has done nothing.
     """
 
     code = "LK-VAULT-007"
@@ -177,6 +179,7 @@ class VaultUnavailable(VaultError):
     retry_after_s: float | None = None
     unreachable: bool = False
     interrupted: bool = False
+    never_sent: bool = False
 
 
 class VaultDenied(VaultError):
@@ -191,9 +194,13 @@ class VaultDenied(VaultError):
 
 
 class SecretNotFound(VaultError):
-    """There is no secret at the path, or its current version is deleted."""
+    """There is no secret at the path, or its current version is deleted.
+
+    *metadata* is what KV version 2 still tells of a version without data, or None.
+    """
 
     code = "LK-SECRET-002"
+    metadata: Mapping[str, object] | None = None
 
 
 class VaultRejected(VaultError):

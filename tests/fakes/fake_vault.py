@@ -72,6 +72,7 @@ class FakeVault(Transport):
         self.kv1: dict[str, dict[str, Any]] = {}
         self.kv2: dict[str, dict[str, Any]] = {}
         self.kv2_deleted: set[str] = set()
+        self.kv2_destroyed: set[str] = set()
         self.static_roles: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[float, str, str]] = []
         self.faults: list[Fault] = []
@@ -141,7 +142,7 @@ class FakeVault(Transport):
             await asyncio.Event().wait()
         if self.down:
             error = VaultUnavailable("Vault at http://fake:8200 cannot be reached")
-            error.unreachable = True
+            error.unreachable = error.never_sent = True
             raise error
         for fault in self.faults:
             if fault.times > 0 and fault.matches(method, path):
@@ -303,8 +304,10 @@ class FakeVault(Transport):
         data = self.kv2.get(name)
         if data is None:
             return _reply(404, {"errors": []})
-        if name in self.kv2_deleted:
-            metadata = {"version": 1, "deletion_time": "a while ago", "destroyed": False}
+        if name in self.kv2_deleted | self.kv2_destroyed:
+            when = "a while ago" if name in self.kv2_deleted else ""
+            destroyed = name in self.kv2_destroyed
+            metadata = {"version": 1, "deletion_time": when, "destroyed": destroyed}
             return _reply(404, {"data": {"data": None, "metadata": metadata}})
         return _reply(200, {"data": {"data": data, "metadata": {"version": 1}}})
 

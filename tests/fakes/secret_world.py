@@ -125,6 +125,7 @@ class World:
         seed: int = 7,
         max_backoff_s: float = 60.0,
         memory: Memory | None = None,
+        empty_versions: bool = False,
         **settings: object,
     ) -> None:
         self.vault = vault
@@ -159,6 +160,7 @@ class World:
             rng=rng,
             on_error=lambda _n, e: self.bugs.append(e),
             memory=memory,
+            empty_versions=empty_versions,
         )
         self.seen: list[tuple[float, Snapshot]] = []
         self.clock.on_change(self.store.aged)

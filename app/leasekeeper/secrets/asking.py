@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from time import time
@@ -20,14 +21,21 @@ async def ask(
     request: SecretRequest,
     mount: Mount | None,
     manner: Manner,
+    *,
+    empty_versions: bool = False,
 ) -> tuple[VaultResponse, int]:
     """Return the answer of *mount*, and the number of the token that asked.
+
+    With *empty_versions* a destroyed version of KV 2 is an answer without data, as it is for Vault
+    Agent.
 
     :raises VaultError: if there is none.
     """
     try:
         return await _ask_at(mount, client, request, manner)
-    except SecretNotFound:
+    except SecretNotFound as error:
+        if empty_versions and (kept := destroyed(error.metadata)) is not None:
+            return kept, client.token_serial
         if (mount_now := await mounts.again(request.path)) != mount:
             return await _ask_at(mount_now, client, request, manner)
         if request.operation is not Operation.LIST:
@@ -62,6 +70,16 @@ async def _ask_at(
             # A write changes Vault, whatever is mounted there.
             return await client.write(path, body, replace(manner, repeatable=False)), serial
     return await client.list(path), serial
+
+
+def destroyed(metadata: Mapping[str, object] | None) -> VaultResponse | None:
+    """Return the answer for a version with *metadata* that has been destroyed, or None.
+
+    One that was deleted, before or not, is a missing secret for Vault Agent too.
+    """
+    if metadata is None or metadata.get("deletion_time"):
+        return None
+    return VaultResponse(data={"data": None, "metadata": dict(metadata)})
 
 
 def check_deletion(response: VaultResponse, path: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from leasekeeper.errors import MintBudgetSpent, VaultError
+from leasekeeper.errors import MintBudgetSpent, VaultError, VaultUnavailable
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.settings.durations import format_duration
@@ -23,6 +23,10 @@ _ROUNDING_S = 0.01
 
 async def _nothing() -> None:
     return
+
+
+def _never_sent(error: VaultError) -> bool:
+    return isinstance(error, VaultUnavailable) and error.never_sent
 
 
 class MintBudgets:
@@ -70,7 +74,7 @@ class MintBudgets:
             yield
         except VaultError as error:
             self.minting.discard(request)
-            if error.status not in _LOST_ANSWER:
+            if error.status not in _LOST_ANSWER or _never_sent(error):
                 self._add(request, -charge)
             raise
         # Not after a cancellation: nobody knows what Vault did then.

@@ -45,7 +45,7 @@ from leasekeeper.telemetry.metrics import MINTS, MINTS_HELD
 from leasekeeper.telemetry.redaction import redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
-from leasekeeper.vault.client import VaultClient
+from leasekeeper.vault.client import Mount, VaultClient
 from leasekeeper.vault.response import VaultResponse
 from leasekeeper.vault.transport import Manner, Urgency
 
@@ -88,6 +88,8 @@ class KeeperContext:
     # once when it would cost a new value to lose it.
     recall: Callable[[SecretRequest], SavedSecret | None]
     on_change: Callable[[bool], None]
+    # As for Vault Agent, a destroyed version of KV 2 is a secret without data.
+    empty_versions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,15 +291,24 @@ class SecretKeeper:
         mount = await context.mounts.of(request.path)
         no_mint = old is not None and old.kind not in MINTED
         if no_mint or not may_mint(mount, request):
-            return await ask(context.client, context.mounts, request, mount, self._manner())
+            return await self._ask_at(mount)
         async with context.budgets.mint(request, planned=self._is_planned()):
-            response, serial = await ask(
-                context.client, context.mounts, request, mount, self._manner()
-            )
+            response, serial = await self._ask_at(mount)
         if life_of(response, request.operation, wall_s=time()).kind not in MINTED:
             context.budgets.refund(request)
         self._held = None
         return response, serial
+
+    async def _ask_at(self, mount: Mount | None) -> tuple[VaultResponse, int]:
+        context = self._context
+        return await ask(
+            context.client,
+            context.mounts,
+            self.request,
+            mount,
+            self._manner(),
+            empty_versions=context.empty_versions,
+        )
 
     def _is_planned(self) -> bool:
         """Whether a new value now is no surprise: the old one has had its time, or its token has

@@ -37,6 +37,7 @@ class SecretStore:
         rng: Random,
         on_error: Callable[[str, BaseException], None],
         memory: Memory | None = None,
+        empty_versions: bool = False,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
@@ -54,6 +55,7 @@ class SecretStore:
             on_snapshot=self._publish,
             recall=memory.recall if memory else _recall_nothing,
             on_change=memory.changed if memory else _tell_nobody,
+            empty_versions=empty_versions,
         )
         self.keepers: dict[SecretRequest, SecretKeeper] = {}
         if memory is not None:

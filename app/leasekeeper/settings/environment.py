@@ -37,6 +37,7 @@ VAULT_VARIABLES = {
     "TLS_SERVER_NAME": "tls_server_name",
     "SKIP_VERIFY": "tls_skip_verify",
     "CLIENT_TIMEOUT": "timeout",
+    "RATE_LIMIT": "rate_limit",
 }
 
 
@@ -103,6 +104,9 @@ def apply(draft: Draft, variables: Variables, problems: Problems) -> None:
             name, value = found
             if last == "CLIENT_TIMEOUT" and value.isascii() and value.isdigit():
                 value += "s"
+            if last == "RATE_LIMIT" and ":" in value:
+                value, _, burst = value.partition(":")
+                draft.put(("vault", "rate_burst"), burst, origin(name))
             draft.put(("vault", key), value, origin(name))
     for name, value in variables.settings():
         _apply_one(draft, name, value, problems)

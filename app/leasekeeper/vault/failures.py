@@ -50,6 +50,7 @@ def unavailable(error: Exception, where: str, timeout_s: float) -> VaultUnavaila
     told = VaultUnavailable(f"Vault at {where} {why}", hint=hint)
     told.unreachable = True
     told.code = _code_of(error)
+    told.never_sent = isinstance(error, aiohttp.ClientConnectorError | UnicodeError)
     return told
 
 

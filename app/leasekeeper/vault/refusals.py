@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import Any
 
 from leasekeeper.errors import (
     SecretNotFound,
@@ -59,8 +60,8 @@ def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
         return VaultDenied(message)
     if status == 404:
         missing = SecretNotFound(_missing(reply, path) if operation == "read" else message)
-        if isinstance(reply.body.get("data"), dict):  # there is a version, which has been deleted
-            missing.code = "LK-SECRET-003"
+        if (metadata := _metadata(reply)) is not None:  # of a version that has been deleted
+            missing.code, missing.metadata = "LK-SECRET-003", metadata
         return missing
     if status >= 500 or status in _LATER_STATUSES:
         sealed = any("sealed" in said for said in reply.errors)
@@ -105,13 +106,17 @@ def _date(text: str) -> float | None:
 
 def _missing(reply: Reply, path: str) -> str:
     what = f"no secret exists at {path}"
-    data = reply.body.get("data")
-    metadata = data.get("metadata") if isinstance(data, dict) else None
-    if isinstance(metadata, dict):
+    if (metadata := _metadata(reply)) is not None:
         gone = "was destroyed" if metadata.get("destroyed") in (True, "true") else "was deleted"
         return f"{what}: version {metadata.get('version')} {gone}"
     said = "; ".join(_masked(reply.errors, None))  # no such mount, for example
     return f"{what}: {reply.status} {said}" if said else what
+
+
+def _metadata(reply: Reply) -> dict[str, Any] | None:
+    data = reply.body.get("data")
+    metadata = data.get("metadata") if isinstance(data, dict) else None
+    return metadata if isinstance(metadata, dict) else None
 
 
 def _masked(errors: Iterable[str], body: object) -> tuple[str, ...]:

@@ -87,6 +87,11 @@ async def test_a_lost_answer_counts_and_a_refusal_does_not() -> None:
     with pytest.raises(VaultRejected):
         async with budgets.mint(CREDS, planned=False):
             raise VaultRejected("no", status=400)
+    unsent = VaultUnavailable("cannot be reached")
+    unsent.never_sent = True
+    with pytest.raises(VaultUnavailable):
+        async with budgets.mint(CREDS, planned=False):
+            raise unsent
     assert budgets.spent() == {}
     for _ in range(2):
         with pytest.raises(VaultUnavailable):

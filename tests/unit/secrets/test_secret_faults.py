@@ -267,6 +267,26 @@ async def test_a_kv_mount_that_is_upgraded_to_version_2_is_followed(vault: KvVau
     assert snapshot.response.data["data"] == {"a": "c"}
 
 
+async def test_a_destroyed_version_is_missing_or_as_for_vault_agent_without_data(
+    vault: KvVault,
+) -> None:
+    vault.kv2 = {"product": {"a": "b"}, "deleted": {"a": "b"}}
+    vault.kv2_destroyed, vault.kv2_deleted = {"product", "deleted"}, {"deleted"}
+    deleted = SecretRequest.read("secret/deleted")
+    native, drop_in = World(vault), World(vault, empty_versions=True)
+    for world in (native, drop_in):
+        async with world.running(KV, deleted):
+            await asyncio.sleep(10)
+
+    assert "destroyed" in str(native.store.keepers[KV].error)
+    assert drop_in.store.keepers[deleted].error is not None
+    snapshot = drop_in.store.snapshot(KV)
+    assert snapshot is not None
+    assert snapshot.response.data is not None
+    assert snapshot.response.data["data"] is None
+    assert snapshot.response.data["metadata"]["destroyed"] is True
+
+
 async def test_missing_secrets_do_not_ask_for_their_mount_at_every_try(vault: KvVault) -> None:
     world = World(vault, secrets={"static_secret_render_interval": "30s"})
     async with world.running(*(SecretRequest.read(f"secret/missing{n}") for n in range(20))):

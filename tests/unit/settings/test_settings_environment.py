@@ -181,6 +181,18 @@ def test_vaults_own_variables_set_the_vault_section() -> None:
     assert vault.timeout == 45
 
 
+@pytest.mark.parametrize(("text", "rate", "burst"), [("10", 10, 0), ("2.5:40", 2.5, 40)])
+def test_vaults_rate_limit_may_bring_a_burst(text: str, rate: float, burst: int) -> None:
+    vault = load(VAULT_RATE_LIMIT=text).settings.vault
+
+    assert (vault.rate_limit, vault.rate_burst) == (rate, burst)
+
+
+@pytest.mark.parametrize("text", ["fast", "5:", "5:many", ":5", "-1"])
+def test_a_rate_limit_that_is_none_is_told_with_its_variable(text: str) -> None:
+    assert any("environment VAULT_RATE_LIMIT" in line for line in told(VAULT_RATE_LIMIT=text))
+
+
 def test_ours_win_over_openbaos_over_vaults() -> None:
     names = {"VAULT_ADDR": "http://v", "BAO_ADDR": "http://b"}
 

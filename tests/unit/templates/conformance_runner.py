@@ -21,7 +21,7 @@ from leasekeeper.errors import (
     TemplateRenderError,
     TemplateSyntaxError,
 )
-from leasekeeper.secrets.asking import check_deletion
+from leasekeeper.secrets.asking import check_deletion, destroyed
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.secrets.snapshot import SecretKind, Snapshot
 from leasekeeper.templates.functions.library import library
@@ -110,6 +110,10 @@ class RecordedVault:
         entry = self._answers.get((request, _canonical(body)))
         entry = entry or self._answers.get((request, _canonical(None))) or {"status": 404}
         status, text = entry["status"], entry.get("response", entry.get("body", ""))
+        if status == 404 and text:
+            data = (decode(text.encode()) or {}).get("data") or {}
+            if (kept := destroyed(data.get("metadata"))) is not None:
+                return kept
         if status >= 400:
             kind = {403: "permission_denied", 404: "secret_missing"}.get(status, "api_error")
             raise FailedError(kind, f"{path}: {status}")

@@ -41,7 +41,6 @@ _IDLE_VARIABLES = {
     "AGENT_ADDR": "the server's address is VAULT_ADDR or vault.address",
     "DISABLE_REDIRECTS": "redirects lead from a standby to the active server",
     "MAX_RETRIES": "requests are tried again for as long as it makes sense",
-    "RATE_LIMIT": "vault.max_connections bounds the requests at a time",
     "SRV_LOOKUP": "name the server and its port in vault.address",
     "WRAP_TTL": "wrap_ttl of a sink wraps the token",
 }

@@ -64,7 +64,7 @@ log_rotate_max_files = -1
 
 @pytest.mark.parametrize(
     "last",
-    ["AGENT_ADDR", "DISABLE_REDIRECTS", "MAX_RETRIES", "RATE_LIMIT", "SRV_LOOKUP", "WRAP_TTL"],
+    ["AGENT_ADDR", "DISABLE_REDIRECTS", "MAX_RETRIES", "SRV_LOOKUP", "WRAP_TTL"],
 )
 def test_a_variable_without_effect_is_told(last: str) -> None:
     loaded = load(GOOD, environ={f"VAULT_{last}": "1", f"BAO_{last}": "2"})
