@@ -114,6 +114,27 @@ async def test_the_pause_that_vault_asks_for_is_kept(value: str, pause_s: float 
     assert error.retry_after_s == pause_s
 
 
+@pytest.mark.parametrize(
+    ("date", "until", "pause_s"),
+    [
+        ("Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 12:00:07 GMT", 7.0),
+        ("Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 13:00:00 GMT", 300.0),
+        ("Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 11:00:00 GMT", 0.0),
+        ("Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 40 Nov 2026 12:00:00 GMT", None),
+        (None, "Sun, 22 Nov 1998 12:00:00 GMT", 0.0),
+        ("some day", "Sun, 22 Nov 2399 12:00:00 GMT", 300.0),
+    ],
+)
+async def test_a_pause_until_a_date_counts_from_the_answers_own(
+    date: str | None, until: str, pause_s: float | None
+) -> None:
+    headers = [("Retry-After", until)] + ([("Date", date)] if date else [])
+    error = await failure(refusal(429, "rate limit", headers=headers))
+
+    assert isinstance(error, VaultUnavailable)
+    assert error.retry_after_s == pause_s
+
+
 async def test_long_reasons_are_cut() -> None:
     error = await failure(refusal(400, "x" * 5000))
 

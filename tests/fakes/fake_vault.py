@@ -79,6 +79,7 @@ class FakeVault(Transport):
         self.down = False
         self.black_hole = False  # whatever is sent meanwhile is never answered, not even later
         self.token_ttl, self.token_max_ttl = 60.0, math.inf
+        self.token_uses = 0
         self.token_kind, self.token_period, self.token_renewable = "service", 0.0, True
         self.lease_ttl, self.lease_max_ttl, self.lease_renewable = 30.0, 90.0, True
         self.denied_paths: set[str] = set()
@@ -212,6 +213,7 @@ class FakeVault(Transport):
             "lease_duration": round(token.expires - self._now()),
             "renewable": token.renewable,
             "token_type": token.kind,
+            "num_uses": self.token_uses,
         }
 
     def _token_api(self, what: str, token: FakeToken, body: dict[str, Any]) -> Reply:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from leasekeeper.errors import VaultDenied, VaultUnavailable
 from leasekeeper.runtime.clock import now
@@ -230,3 +231,18 @@ async def test_a_failed_login_ends_the_process_if_that_was_asked_for(vault: Fake
         await world.tokens.run()
 
     assert vault.count("POST", "auth/approle/login") == 1
+
+
+@pytest.mark.parametrize(("uses", "events"), [(0, 0), (10, 1)])
+async def test_a_token_of_few_uses_is_a_warning_at_its_login(
+    vault: LateVault, uses: int, events: int
+) -> None:
+    vault.token_uses = uses
+    world = World(vault)
+    with capture_logs() as logs:
+        async with world.running(CREDS):
+            await asyncio.sleep(30)
+
+    said = [log for log in logs if log["event"] == "token.uses_limited"]
+    assert [log["uses"] for log in said] == [uses] * events
+    assert all("token_num_uses" in log["hint"] for log in said)
