@@ -47,6 +47,7 @@ async def short_lives(
         f'path "{mount}/creds/{role}" {{ capabilities = ["read"] }}\n'
         for role in _names(name, roles)
     )
+    rules += 'path "sys/leases/revoke" { capabilities = ["update"] }\n'
     await world.run(admin.write(f"sys/policies/acl/{name}", policy=rules))
     for role in _names(name, roles):
         await world.run(

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from leasekeeper import __version__
@@ -36,13 +36,16 @@ from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.clock_watch import ClockWatch
-from leasekeeper.runtime.tasks import RootTask, run_root_tasks, unless_stopped
+from leasekeeper.runtime.tasks import Nursery, RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings import task_paths
 from leasekeeper.settings.durations import format_duration
-from leasekeeper.settings.model import EnvSection, OutputSection, Settings
+from leasekeeper.settings.model import Settings
 from leasekeeper.sinks.token_sinks import TokenSinks
-from leasekeeper.telemetry.events import log
+from leasekeeper.sources import Dialect as Dialect
+from leasekeeper.sources import Sources, compile_environment, compile_sources, reused
+from leasekeeper.telemetry.events import log, set_level
+from leasekeeper.telemetry.metrics import RELOADS
 from leasekeeper.templates.source import Source
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.tokens.methods import create_method
@@ -75,6 +78,12 @@ def _places(settings: Settings) -> list[Section]:
     return [*plain, *groups, *settings.sinks]
 
 
+def _new_places(running: Settings, wanted: Settings) -> list[Section]:
+    """Return what *wanted* writes to and *running* does not, or not in the same way."""
+    known = {Target.of(place).path: place for place in _places(running)}
+    return [place for place in _places(wanted) if known.get(Target.of(place).path) != place]
+
+
 def _missing_directories(files: Iterable[Section]) -> list[Path]:
     """Return the directories that the files would need to have made, the deepest first."""
     above = {parent for file in files for parent in Path(Target.of(file).path).parents}
@@ -86,99 +95,6 @@ def _remove_empty(directories: Iterable[Path]) -> None:
     for path in directories:
         with suppress(OSError):
             path.rmdir()
-
-
-Sources = list[tuple[OutputSection, Source]]
-Dialect = Literal["native", "vault_agent"]
-"""What a template does about a secret that is not there yet: wait for it (native), or go on with
-nil in a first pass, as Vault Agent does, and fail where that fails."""
-
-
-def compile_sources(
-    settings: Settings, dialect: Dialect = "native"
-) -> list[tuple[OutputSection, Source]]:
-    """Return each output with its compiled template or format.
-
-    :raises ConfigError: with every template that cannot be read or does not parse.
-    """
-    problems: list[str] = []
-    found = [
-        (output, source)
-        for index, output in enumerate(settings.outputs)
-        if (source := _compiled(f"outputs[{index}]", output, dialect, problems)) is not None
-    ]
-    if problems:
-        raise ConfigError(*problems)
-    return found
-
-
-def compile_environment(settings: Settings, dialect: Dialect = "native") -> Source | None:
-    """Return what the environment of the application is made from, if there is such a thing.
-
-    :raises ConfigError: with every template that cannot be read or does not parse.
-    """
-    if settings.exec is None or not settings.exec.env:
-        return None
-    from leasekeeper.supervise.environment import EnvironmentSource
-
-    problems: list[str] = []
-    found = [
-        (variable.name, source)
-        for index, variable in enumerate(settings.exec.env)
-        if (source := _compiled(f"exec.env[{index}]", variable, dialect, problems)) is not None
-    ]
-    if problems:
-        raise ConfigError(*problems)
-    return EnvironmentSource(found)
-
-
-def _compiled(
-    place: str, section: OutputSection | EnvSection, dialect: Dialect, problems: list[str]
-) -> Source | None:
-    """Return the source of *section*, or add to *problems* why there is none."""
-    place = f"{place} ({section.label})"
-    try:
-        return _source_of(section, dialect)
-    except AgentError as error:
-        problems.append(Problem(f"{place}: {error}", error.code))
-    except OSError as error:
-        file = f"template_file {section.template_file!r}"
-        text = f"{place}: cannot read {file}: {error.strerror}"
-        problems.append(Problem(text, "LK-TPL-005"))
-    except UnicodeDecodeError:
-        text = f"{place}: template_file {section.template_file!r} is not UTF-8"
-        problems.append(Problem(text, "LK-TPL-005"))
-    return None
-
-
-def _source_of(output: OutputSection | EnvSection, dialect: Dialect) -> Source:
-    if isinstance(output, OutputSection) and output.secret is not None and output.format:
-        from leasekeeper.templates.formats import FormatSource
-
-        return FormatSource(output.secret, output.format)
-    from leasekeeper.templates.functions.library import library
-    from leasekeeper.templates.template import Template
-
-    drop_in = dialect == "vault_agent"
-    text, name = output.template, output.label
-    if text is None:
-        name = str(output.template_file)
-        # Vault Agent takes any bytes for a text.
-        errors = "surrogateescape" if drop_in else "strict"
-        with open(name, encoding="utf-8", errors=errors, newline="") as file:
-            text = file.read()
-    return Template.compile(
-        text,
-        name="" if drop_in else name,
-        title=name if drop_in else "",
-        left=output.left_delimiter,
-        right=output.right_delimiter,
-        functions=library(
-            denylist=output.function_denylist, sandbox_path=output.sandbox_path or ""
-        ),
-        error_on_missing_key=output.error_on_missing_key,
-        on_unresolved="nil" if drop_in else "pause",
-    )
 
 
 async def check(settings: Settings) -> None:
@@ -239,8 +155,13 @@ class Agent:
         self._settings = settings
         self._dialect = dialect
         self._shown: View | None = None
-        self._client: VaultClient | None = None
         self._listeners: Listeners | None = None
+        self._parts: Parts | None = None
+        self._member: Membership | None = None
+        self._sources: Sources = []
+        self._reloading = asyncio.Lock()
+        self._releases = Nursery(_report_bug)
+        self._notes: list[str] = []
         self._environ = dict(os.environ if environ is None else environ)
         self._app: Supervisor | None = None
         self._folders: TaskFolders | None = None
@@ -261,7 +182,7 @@ class Agent:
 
             self._settings, self._folders = await resolve(self._settings)
         settings = self._settings
-        sources = compile_sources(settings, self._dialect)
+        self._sources = compile_sources(settings, self._dialect)
         environment = compile_environment(settings, self._dialect)
         _check_program(settings, self._environ)
         if not await unless_stopped(self._check_destinations(), self.stop):
@@ -275,39 +196,36 @@ class Agent:
         )
         _warn_if_exposed(settings)
         if settings.shared.directory is None:
-            await self._work(sources, environment)
+            await self._work(environment)
         else:
-            await self._share(sources)
+            await self._share()
 
-    async def _share(self, sources: Sources) -> None:
+    async def _share(self) -> None:
         """Work only while we lead the tasks that share our volume."""
         from leasekeeper.membership import Membership, for_many_readers
 
         self._settings = for_many_readers(self._settings)
         async with Membership(self._settings, self.stop, Random()) as member:  # noqa: S311
-            self._shown = member.view
+            self._shown, self._member = member.view, member
             web = self._web(member.view)
             try:
                 if web is not None:
                     await self._start(web)
                 while await member.wait_to_lead():
-                    if await member.led(lambda: self._work(sources, None, member)):
+                    if await member.led(lambda: self._work(None, member)):
                         return
             finally:
                 if web is not None:
                     await web.close()
 
-    async def _work(
-        self, sources: Sources, environment: Source | None, member: Membership | None = None
-    ) -> None:
+    async def _work(self, environment: Source | None, member: Membership | None = None) -> None:
         memory = None
         if self._settings.state.path is not None:
             from leasekeeper.secrets.memory import open_memory
 
             memory = await open_memory(self._settings)
         fence = member.fence if member else no_fence
-        parts = self._build(sources, environment, fence, memory)
-        self._client = parts.client
+        parts = self._parts = self._build(environment, fence, memory)
         if member is None:
             self._shown = parts.reporter
         web = self._web(parts.reporter) if member is None else None
@@ -317,6 +235,8 @@ class Agent:
             with pid_file(self._settings.lifecycle.pid_file):
                 await self._serve(parts, member)
         finally:
+            self._parts = None
+            await self._releases.close()
             try:
                 await self._shut_down(parts)
             finally:
@@ -336,12 +256,80 @@ class Agent:
         log.info("agent.stopping", because="POST /agent/v1/quit")
         self.stop.set()
 
-    async def reload(self) -> None:
-        """Read files again that may change while we run: certificates of both sides."""
-        if self._client is not None:
-            self._client.renew_connections()
+    async def reload(self, load: Callable[[], Settings]) -> None:
+        """Go on with the settings that *load* returns, and with the files that they name.
+
+        Token and leases stay. *load* runs in a thread. A configuration that is not good is told,
+        and changes nothing; so is what only a restart can change.
+        """
+        async with self._reloading:
+            try:
+                applied = await self._apply(await asyncio.to_thread(load))
+            except AgentError as error:
+                RELOADS.inc("failed")
+                problems = getattr(error, "problems", None) or (str(error),)
+                hint = "the old configuration stays in use"
+                self._notes[:] = [f"the new configuration is not used: {each}" for each in problems]
+                log.warning(
+                    "agent.reload_failed", problems=list(problems), code=error.code, hint=hint
+                )
+            else:
+                RELOADS.inc("ok")
+                self._notes.clear()
+                log.info("agent.reloaded", log_level=self._settings.log.level, **applied)
+
+    async def _apply(self, wanted: Settings) -> dict[str, list[str]]:
+        """Let *wanted* have what effect it can; return what has changed.
+
+        :raises AgentError: with everything that is wrong; then nothing has changed.
+        """
+        from leasekeeper.reload import merge
+
+        wanted = await self._resolved(wanted)
+        merged = merge(self._settings, wanted)
+        settings = merged.settings
+        compiled = await asyncio.to_thread(compile_sources, settings, self._dialect)
+        sources = reused(self._sources, compiled)
+        if problems := await preflight(_new_places(self._settings, settings)):
+            raise problems[0] if len(problems) == 1 else _all_of(problems)
+        self._settings, self._sources = settings, sources
+        set_level(settings.log.level)
+        if merged.waiting:
+            hint = "restart to have them in effect"
+            log.warning("agent.restart_needed", keys=list(merged.waiting), hint=hint)
         if self._listeners is not None:
             await self._listeners.reload()
+        if self._member is not None:
+            self._member.reloaded(settings)
+        return {} if self._parts is None else await self._apply_to(self._parts)
+
+    async def _apply_to(self, parts: Parts) -> dict[str, list[str]]:
+        from leasekeeper.reload import Releases
+
+        settings = self._settings
+        parts.client.renew_connections()
+        parts.secrets.apply(settings)
+        applied = await parts.outputs.apply(settings.lifecycle, self._sources, settings.groups)
+        overlap_s = settings.secrets.overlap
+        releases = Releases(parts.outputs, parts.secrets, overlap_s=overlap_s)
+        self._releases.start("release secrets", releases.run())
+        return {
+            "added": list(applied.added),
+            "changed": list(applied.changed),
+            "removed": list(applied.removed),
+        }
+
+    async def _resolved(self, wanted: Settings) -> Settings:
+        """Return *wanted* as `run` would use it."""
+        if task_paths.names_in(wanted):
+            from leasekeeper.aws.task_paths import resolve
+
+            wanted, _ = await resolve(wanted)
+        if wanted.shared.directory is not None:
+            from leasekeeper.membership import for_many_readers
+
+            wanted = for_many_readers(wanted)
+        return wanted
 
     async def _start(self, web: Listeners) -> None:
         try:
@@ -372,7 +360,6 @@ class Agent:
 
     def _build(
         self,
-        sources: Sources,
         environment: Source | None,
         fence: Fence,
         memory: Memory | None = None,
@@ -407,7 +394,7 @@ class Agent:
         app = self._app = self._build_app(environment, workers)
         outputs = OutputLoop(
             settings.lifecycle,
-            sources,
+            self._sources,
             secrets,
             rng=rng,
             environ=self._environ,
@@ -436,6 +423,7 @@ class Agent:
             expiry_grace_s=settings.lifecycle.expiry_grace,
             app=app,
             memory=memory,
+            notes=self._notes,
         )
         return Parts(
             client=client,

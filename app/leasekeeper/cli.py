@@ -317,29 +317,6 @@ def _log_copy(settings: LogSection) -> Iterator[Callable[[bytes], None] | None]:
         file.close()
 
 
-async def _reload(agent: Agent, load: Load) -> None:
-    """Do what SIGHUP asks for: the level of the log, and certificates."""
-    from leasekeeper.telemetry.events import log, set_level
-    from leasekeeper.telemetry.metrics import RELOADS
-
-    try:
-        loaded = await asyncio.to_thread(load)
-    except ConfigError as error:
-        RELOADS.inc("failed")
-        log.warning(
-            "agent.reload_failed",
-            problems=error.problems,
-            hint="nothing changed",
-            code=error.code,
-        )
-        return
-    level = loaded.settings.log.level
-    set_level(level)
-    await agent.reload()
-    RELOADS.inc("ok")
-    log.info("agent.reloaded", log_level=level)
-
-
 async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> int:
     from leasekeeper.agent import Agent
     from leasekeeper.runtime.tasks import Nursery
@@ -361,7 +338,9 @@ async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> in
         loop.add_signal_handler(number, _stop, agent, number)
     # Unhandled, these two would end the process, and operators send them to Vault Agent.
     reloads = Nursery(_report_bug)
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.start("reload", _reload(agent, load)))
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: reloads.start("reload", agent.reload(lambda: load().settings))
+    )
     loop.add_signal_handler(signal.SIGUSR1, agent.log_state)
     try:
         await agent.run()

@@ -94,6 +94,10 @@ class Membership:
         """Whether everything is in place already, so that nobody has to be in a hurry."""
         return self._standby.settled and not self._standby.expired()
 
+    def reloaded(self, settings: Settings) -> None:
+        """Look for the files of *settings* from now on."""
+        self._settings = settings
+
     async def wait_to_lead(self) -> bool:
         """Stand by until we lead; False when we are to stop instead.
 

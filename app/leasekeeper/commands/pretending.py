@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from leasekeeper.agent import Dialect, compile_environment, compile_sources
 from leasekeeper.errors import AgentError
 from leasekeeper.secrets.request import Operation, SecretRequest
 from leasekeeper.secrets.snapshot import SecretKind, Snapshot
 from leasekeeper.settings.model import Settings
+from leasekeeper.sources import Dialect, compile_environment, compile_sources
 from leasekeeper.templates.golang.values import EMPTY_INTERFACE, GoMap
 from leasekeeper.templates.source import Effect, FileRequest, RenderContext, Source
 from leasekeeper.vault.response import JsonNumber, VaultResponse

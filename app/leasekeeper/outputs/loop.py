@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
@@ -42,6 +43,8 @@ OUTPUTS_AT_A_TIME = 16
 RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
 """After a file that could not be written. No retry asks Vault for anything."""
 
+LAST_NEWS_S = 10.0
+"""For telling the application of a file when its output is replaced by another."""
 CLEAN_UP_S = 0.5
 """For removing temporary files at the end; only a hung file system needs longer."""
 
@@ -60,6 +63,15 @@ class SecretSource(Protocol):
     def subscribe(self, callback: Callable[[SecretRequest], None]) -> None:
         """Call *callback* on every new snapshot."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What another configuration has changed: destinations of outputs, links of groups."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 OnPublished = Callable[[Output, Sequence[Snapshot]], None]
@@ -92,14 +104,35 @@ class _Unit(Protocol):
     async def remove(self) -> None: ...
 
 
+MadeOf = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """How to make a unit, and what of: equal units are made of equal things."""
+
+    place: str
+    made_of: MadeOf
+    make: Callable[[], _Unit]
+    wait: WaitSection | None = None
+
+
 @dataclass(slots=True, eq=False)
 class _Turn:
-    """An output, or a group of them, in the schedule of its mount."""
+    """An output, or a group of them, in the schedule of its mount.
+
+    *successor* is what a new configuration makes of it. Until that has been published once, the
+    old unit goes on, so that a new template that cannot be rendered costs nobody anything.
+    """
 
     unit: _Unit
     mount: str
     serve: Callable[[_Turn], asyncio.Future[float]]
     wait: WaitSection | None = None
+    place: str = ""
+    made_of: MadeOf = ()
+    successor: _Unit | None = None
+    successor_of: MadeOf = ()
     dirty: bool = True
     refreshing: bool = False
     due_at: float = 0.0
@@ -110,6 +143,22 @@ class _Turn:
     @property
     def name(self) -> str:
         return f"output {self.unit.label}"
+
+    @property
+    def shown(self) -> _Unit:
+        """What the configuration wants now."""
+        return self.successor or self.unit
+
+    @property
+    def used(self) -> frozenset[Dependency]:
+        """What the last renders asked for."""
+        return self.unit.used | self.shown.used
+
+    def hand_on(self) -> None:
+        """Tell the successor what is in place."""
+        if self.successor is not None:
+            for output in self.successor.outputs:
+                output.take_over(self.unit.outputs)
 
     def put_off(self) -> None:
         """Wait for more changes, if that is wanted."""
@@ -168,17 +217,16 @@ class OutputLoop:
             tell_application=tell_application,
             fence=fence,
         )
-        self._turns = list(self._make_turns(list(sources), groups))
+        self._turns = [self._turn(plan) for plan in self._plans(list(sources), groups)]
         if in_memory is not None:
             self._turns.append(_Turn(in_memory, IN_MEMORY, self._start))
-        self.outputs = tuple(output for turn in self._turns for output in turn.unit.outputs)
-        self._schedules = {
-            mount: Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
-            for mount in {turn.mount for turn in self._turns}
-        }
+        self._schedules: dict[str, Schedule] = {}
+        self._group: asyncio.TaskGroup | None = None
         self._users: defaultdict[Dependency, set[_Turn]] = defaultdict(set)
         self._required: set[Dependency] = set()
-        self._unsettled = set(self.outputs)
+        self._unsettled = set(self._turns)
+        self.left_behind: set[str] = set()
+        """Ids of leases in files that are not ours any more, and stay."""
         if not self._unsettled:
             self.settled.release()
         self._one_render = asyncio.Lock()
@@ -186,33 +234,138 @@ class OutputLoop:
         self._crashed = asyncio.Event()
         self._closing = False
 
-    def _make_turns(
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Every output, as the configuration wants it now."""
+        return tuple(output for turn in self._turns for output in turn.shown.outputs)
+
+    def _plans(
         self, sources: list[tuple[OutputSection, Source]], groups: Sequence[GroupSection]
-    ) -> Iterator[_Turn]:
+    ) -> Iterator[_Plan]:
         make, left = self._make, list(sources)
         for group in groups:
             members = [each for each in left if group.holds(each[0].destination)]
             left = [each for each in left if not group.holds(each[0].destination)]
-            yield _Turn(make.group(group, members), make.mounts.of(group.link), self._start)
+            made_of = (group, *members)
+            yield _Plan(place=group.link, made_of=made_of, make=partial(make.group, group, members))
         for section, source in left:
-            output = make.output(section, source)[0]
-            mount = make.mounts.of(section.destination)
-            yield _Turn(output, mount, self._start, wait=section.wait)
+            yield _Plan(
+                place=section.destination,
+                made_of=(section, source),
+                make=partial(make.single, section, source),
+                wait=section.wait,
+            )
+
+    def _turn(self, plan: _Plan) -> _Turn:
+        return _Turn(
+            plan.make(),
+            self._make.mounts.of(plan.place),
+            self._start,
+            wait=plan.wait,
+            place=plan.place,
+            made_of=plan.made_of,
+        )
 
     async def run(self) -> NoReturn:
         """Keep the outputs up to date. Never returns; raises only for a bug."""
         self._store.subscribe(self._changed)
-        for turn in self._turns:
-            self._depend(turn, frozenset(), turn.unit.used)
-            self._wake(turn)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._files.run(), name="watch template files")
-            for mount, schedule in self._schedules.items():
-                group.create_task(schedule.run(), name=f"outputs on {mount}")
+        async with asyncio.TaskGroup() as self._group:
+            self._group.create_task(self._files.run(), name="watch template files")
+            for turn in self._turns:
+                self._begin(turn)
             await self._crashed.wait()
             assert self._bug is not None
             raise self._bug
         raise AssertionError  # nothing in the group returns
+
+    def _begin(self, turn: _Turn) -> None:
+        if turn.mount not in self._schedules:
+            assert self._group is not None, "run runs"
+            schedule = Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
+            self._schedules[turn.mount] = schedule
+            self._group.create_task(schedule.run(), name=f"outputs on {turn.mount}")
+        self._depend(turn, frozenset(), turn.used)
+        self._wake(turn)
+
+    # -- another configuration ------------------------------------------------------------------
+
+    async def apply(
+        self,
+        lifecycle: LifecycleSection,
+        sources: Iterable[tuple[OutputSection, Source]],
+        groups: Sequence[GroupSection],
+    ) -> Applied:
+        """Keep other outputs up to date from now on; those that stay the same notice nothing.
+
+        A *source* that stays the same is the same object. Files of outputs that are not wanted any
+        more stay, unless `lifecycle.remove_files` says otherwise.
+        """
+        self._repair_interval_s = lifecycle.repair_interval or math.inf
+        plans = {plan.place: plan for plan in self._plans(list(sources), groups)}
+        known = {turn.place: turn for turn in self._turns if turn.place}
+        gone = [turn for place, turn in known.items() if place not in plans]
+        changed = [
+            place
+            for place, turn in known.items()
+            if place in plans and self._replan(turn, plans[place])
+        ]
+        added = [place for place in plans if place not in known]
+        self._turns = [turn for turn in self._turns if turn not in gone]
+        for place in added:
+            turn = self._turn(plans[place])
+            self._turns.append(turn)
+            if not self.settled.released:
+                self._unsettled.add(turn)
+            if self._group is not None:
+                self._begin(turn)
+        for turn in gone:
+            await self._end(turn, remove=lifecycle.remove_files)
+        return Applied(
+            added=tuple(added), changed=tuple(changed), removed=tuple(turn.place for turn in gone)
+        )
+
+    def release(self, requests: Iterable[SecretRequest]) -> None:
+        """Take note that nobody keeps *requests* fresh any more."""
+        self._required -= set(requests)
+
+    @property
+    def used(self) -> frozenset[Dependency]:
+        """Everything that outputs are made from, those in place included."""
+        in_place = (each.published_snapshots for turn in self._turns for each in turn.unit.outputs)
+        return frozenset().union(
+            *(turn.used for turn in self._turns),
+            (snapshot.request for snapshots in in_place for snapshot in snapshots),
+        )
+
+    def _replan(self, turn: _Turn, plan: _Plan) -> bool:
+        """Let *turn* become what *plan* says; whether that is something new."""
+        if plan.made_of == turn.made_of:
+            reverted, turn.successor = turn.successor is not None, None
+            return reverted
+        if turn.successor is not None and plan.made_of == turn.successor_of:
+            return False
+        turn.successor, turn.successor_of, turn.wait = plan.make(), plan.made_of, plan.wait
+        turn.hand_on()
+        self._wake(turn)
+        return True
+
+    async def _end(self, turn: _Turn, *, remove: bool) -> None:
+        for users in self._users.values():
+            users.discard(turn)
+        self._unsettled.discard(turn)
+        self._release_if_settled()
+        if (schedule := self._schedules.get(turn.mount)) is not None:
+            await schedule.forget(turn)
+        self._end_notifiers(turn.unit)
+        if remove:
+            await turn.unit.remove()
+            return
+        snapshots = (each for output in turn.unit.outputs for each in output.published_snapshots)
+        self.left_behind |= {each.response.lease_id for each in snapshots} - {""}
+
+    def _end_notifiers(self, unit: _Unit) -> None:
+        for notifier in unit.notifiers:
+            self._nursery.start(f"end {unit.label}", notifier.close(grace_s=LAST_NEWS_S))
 
     @property
     def busy(self) -> bool:
@@ -243,7 +396,7 @@ class OutputLoop:
         await self._files.close()
         await self._nursery.close(grace_s=deadline_s)
         rest_s = max(ends_at - now(), 0.0)
-        notifiers = [each for turn in self._turns for each in turn.unit.notifiers]
+        notifiers = [each for turn in self._turns for each in turn.shown.notifiers]
         await asyncio.gather(*(notifier.close(grace_s=rest_s) for notifier in notifiers))
         if remove_s:
             with suppress(TimeoutError):
@@ -259,7 +412,8 @@ class OutputLoop:
 
     def _wake(self, turn: _Turn) -> None:
         turn.dirty = True
-        self._schedules[turn.mount].wake(turn)
+        if (schedule := self._schedules.get(turn.mount)) is not None:
+            schedule.wake(turn)
 
     def _start(self, turn: _Turn) -> asyncio.Future[float]:
         return self._nursery.start(turn.name, self._serve(turn))
@@ -274,7 +428,7 @@ class OutputLoop:
             turn.refreshing = True
             await self._refresh(turn)
             turn.refreshing = False
-            turn.retry_at = self._retry_at(turn.unit)
+            turn.retry_at = self._retry_at(turn.shown)
         elif not await turn.unit.repair():
             turn.retry_at = self._retry_at(turn.unit)
         # A little early, and never in step: thousands of files are not looked at in one burst.
@@ -287,22 +441,37 @@ class OutputLoop:
         return now() + RETRY.delay(unit.failures - 1, self._rng)
 
     async def _refresh(self, turn: _Turn) -> None:
-        unit = turn.unit
+        """Publish what is wanted now or, while that cannot be had, what was wanted before."""
+        wanted = turn.shown
+        if await self._publish(turn, wanted):
+            self._unsettled.discard(turn)
+            self._release_if_settled()
+            if wanted is turn.successor:
+                self._end_notifiers(turn.unit)
+                turn.unit, turn.made_of, turn.successor = wanted, turn.successor_of, None
+        elif wanted is turn.successor:
+            await self._publish(turn, turn.unit)
+            turn.hand_on()
+
+    async def _publish(self, turn: _Turn, unit: _Unit) -> bool:
         async with self._one_render:
             # Everybody else gets the event loop between two renders.
             await asyncio.sleep(0)
-            turn.dirty = False  # a change from here on needs another render
-            before = unit.used
+            if unit is turn.shown:
+                turn.dirty = False  # a change from here on needs another render
+            before = turn.used
             rendering = unit.render(self._store.snapshot, self._files.text)
-        self._depend(turn, before, unit.used)
-        if rendering is not None and await unit.publish(rendering):
-            for output in unit.outputs:
-                self._on_published(output, output.published_snapshots)
-            self._unsettled -= set(unit.outputs)
-            if not self._unsettled:
-                self.settled.release()
+        self._depend(turn, before, turn.used)
+        published = rendering is not None and await unit.publish(rendering)
         for output in unit.outputs:
+            if published:
+                self._on_published(output, output.published_snapshots)
             RENDERS.inc(output.label, output.outcome.value)
+        return published
+
+    def _release_if_settled(self) -> None:
+        if not self._unsettled:
+            self.settled.release()
 
     def _depend(
         self, turn: _Turn, before: frozenset[Dependency], used: frozenset[Dependency]
@@ -333,6 +502,9 @@ class _Maker:
     deadline_s: float = field(kw_only=True)
     tell_application: TellApplication | None = field(kw_only=True)
     fence: Fence = field(kw_only=True)
+
+    def single(self, section: OutputSection, source: Source) -> Output:
+        return self.output(section, source)[0]
 
     def output(self, section: OutputSection, source: Source) -> tuple[Output, OutputFile]:
         file = OutputFile(

@@ -156,6 +156,15 @@ class Output:
         """How telling the application stands, or None when nobody is to be told."""
         return None if self.notifier is None else self.notifier.state.value
 
+    def take_over(self, predecessors: Sequence[Output]) -> None:
+        """Go on with what our one among *predecessors* has put in place."""
+        for old in predecessors:
+            if old.label == self.label or len(predecessors) == 1:
+                self.settled, self.generation = old.settled, old.generation
+                self.published_at = old.published_at
+                self.published_snapshots = old.published_snapshots
+                self.digest, self.size_bytes = old.digest, old.size_bytes
+
     def render(
         self,
         snapshot_of: Callable[[SecretRequest], Snapshot | None],
@@ -257,9 +266,9 @@ class Output:
         self.error, self.failures = None, 0
         self._publish_trouble.recovered()
         if changed:
-            self.generation += 1
-            self.size_bytes = len(content)
-            self.digest = hashlib.blake2b(content, key=_DIGEST_KEY, digest_size=8).hexdigest()
+            digest = hashlib.blake2b(content, key=_DIGEST_KEY, digest_size=8).hexdigest()
+            self.generation += digest != self.digest
+            self.digest, self.size_bytes = digest, len(content)
         if news:
             self._announce()
         else:

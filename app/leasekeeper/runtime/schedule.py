@@ -39,6 +39,7 @@ class _Entry:
     due: float = math.inf
     running: bool = False
     version: int = field(default=0)  # heap entries of an older version are stale
+    ended: asyncio.Event | None = None  # somebody waits until a job that is forgotten has ended
 
 
 class Schedule:
@@ -67,7 +68,19 @@ class Schedule:
         if at < entry.due:
             self._push(entry, at)
 
+    async def forget(self, job: Job) -> None:
+        """Run *job* no more; returns when a step that is under way has ended."""
+        entry = self._entries.pop(job, None)
+        if entry is None:
+            return
+        entry.version += 1
+        if entry.running:
+            entry.ended = asyncio.Event()
+            await entry.ended.wait()
+
     def _push(self, entry: _Entry, due: float) -> None:
+        if self._entries.get(entry.job) is not entry:
+            return  # it has been forgotten
         entry.due = due
         entry.version += 1
         if not entry.running and due < math.inf:
@@ -118,3 +131,5 @@ class Schedule:
             entry.running = False
             # Whatever woke the job during its step is remembered in entry.due.
             self._push(entry, min(due, entry.due))
+            if entry.ended is not None:
+                entry.ended.set()

@@ -70,6 +70,8 @@ _MATURE_AT = 0.4
 # A certificate with less than this has ended on arrival: the issuer's clock or ours is off.
 _SHORTEST_LIFE_S = 1.0
 
+_READ_AGAIN = (SecretKind.STATIC, SecretKind.LIST)
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeeperContext:
@@ -253,6 +255,46 @@ class SecretKeeper:
         if self.lease is not None and self._context.probe_interval_s:
             self.probe_at = now()
         return min(self.fetch_at, self.renew_at, self.probe_at)
+
+    def interval_changed(self) -> float:
+        """React to another interval of reading; return when the next step is."""
+        kind = self.snapshot.kind if self.snapshot else None
+        if kind in _READ_AGAIN and not self._trouble.active:
+            self.fetch_at = now() + self._interval()
+        return min(self.fetch_at, self.renew_at, self.probe_at)
+
+    # -- what an operator asks for --------------------------------------------------------------
+
+    def refresh(self) -> str:
+        """Find out now whether Vault has something newer; nothing is made for that.
+
+        Returns what is done: ``read`` again, ``look up`` the lease, or ``nothing`` for what cannot
+        be asked for without making a new value.
+        """
+        kind = self.snapshot.kind if self.snapshot else None
+        if self.lease is not None:
+            self.probe_at = -math.inf
+            return "look up"
+        again = kind is None or kind in (*_READ_AGAIN, SecretKind.STATIC_ROLE)
+        if again and (self.request.operation is not Operation.WRITE or kind is None):
+            self.fetch_at = -math.inf
+            return "read"
+        return "nothing"
+
+    @property
+    def rotates(self) -> bool:
+        """Whether a new value can be had from Vault by asking, as of a lease or a certificate."""
+        return self.snapshot is not None and self.snapshot.kind in MINTED
+
+    def rotate(self) -> float:
+        """Have a new value made, published beside the old one, which keeps its own end.
+
+        Returns 0, or for how many seconds the mint budget puts it off: then nothing is done.
+        """
+        wait_s = 0.0 if due(self._mature_at) else self._context.budgets.wait_s(self.request)
+        if not wait_s:
+            self.fetch_at = -math.inf
+        return wait_s
 
     # -- fetching -------------------------------------------------------------------------------
 

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
 
+from leasekeeper.errors import VaultError
 from leasekeeper.runtime.schedule import Schedule
+from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.budget import MintBudgets
 from leasekeeper.secrets.keeper import KeeperContext, SecretKeeper
 from leasekeeper.secrets.mounts import Mounts
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.settings.model import MintBudget, Settings
+from leasekeeper.telemetry import audit
+from leasekeeper.telemetry.events import log
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
 
@@ -41,6 +45,8 @@ class SecretStore:
     ) -> None:
         self._settings = settings
         self._tokens = tokens
+        self._client = client
+        self._releases = Nursery(on_error)
         self._listeners: list[Callable[[SecretRequest], None]] = []
         self._schedule = Schedule(concurrency=_CONCURRENCY, on_error=on_error)
         self._context = KeeperContext(
@@ -92,9 +98,42 @@ class SecretStore:
         for keeper in self.keepers.values():
             self._schedule.wake(keeper, at=keeper.aged(seconds))
 
+    def apply(self, settings: Settings) -> None:
+        """Read secrets at the intervals of *settings* from now on."""
+        self._settings = settings
+        for keeper in self.keepers.values():
+            self._schedule.wake(keeper, at=keeper.interval_changed())
+
+    def wake(self, keeper: SecretKeeper) -> None:
+        """Do at once what has been planned for *keeper*."""
+        self._schedule.wake(keeper)
+
+    def release(self, request: SecretRequest, *, revoke: bool) -> None:
+        """Keep *request* fresh no more; with *revoke* its lease is ended, too."""
+        keeper = self.keepers.pop(request)
+        log.info("secret.released", secret=keeper.name)
+        self._context.on_change(True)
+        self._releases.start(f"release {keeper.name}", self._release(keeper, revoke=revoke))
+
+    async def _release(self, keeper: SecretKeeper, *, revoke: bool) -> None:
+        await self._schedule.forget(keeper)
+        if not revoke or (lease := keeper.lease) is None:
+            return
+        fields = {"secret": keeper.name, "lease": audit.lease_hash(lease.lease_id)}
+        try:
+            await self._client.revoke_lease(lease.lease_id)
+        except VaultError as error:
+            hint = "it ends by itself; to have it ended, allow update on 'sys/leases/revoke'"
+            log.warning("lease.revocation_failed", **fields, error=error.message, hint=hint)
+        else:
+            log.info("lease.revoked", **fields)
+
     async def run(self) -> NoReturn:
         """Keep every secret fresh. Never returns."""
-        await self._schedule.run()
+        try:
+            await self._schedule.run()
+        finally:
+            await self._releases.close()
 
     def _interval_of(self, request: SecretRequest) -> float:
         override = self._settings.secrets.overrides.get(request.path)

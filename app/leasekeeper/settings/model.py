@@ -117,7 +117,7 @@ class OutputSection(Section):
     template: Text | None = None
     """The template itself, in the language of Vault Agent (Go templates)."""
     template_file: FilePath | None = None
-    """File with the template; read once at start."""
+    """File with the template; read at start and on SIGHUP."""
     secret: Text | None = None
     """Path of one secret that is written out whole in `format`, without a template."""
     format: Literal["json", "yaml", "dotenv", "properties"] | None = None

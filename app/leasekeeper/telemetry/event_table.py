@@ -42,9 +42,12 @@ agent.state info:
     on SIGUSR1: what `/health` tells
 file.backup_failed warning: output group sink because code
     the file before could not be kept as `.bak`; the new one is in place
-agent.reloaded info: log_level
-    on SIGHUP: `log.level` and the web server's certificates have been read again
-agent.reload_failed warning: problems hint code
+agent.reloaded info: log_level added changed removed
+    on SIGHUP: the configuration and its files have been read again and are in use; the
+    destinations that are new, different, or not kept any more
+agent.restart_needed warning: keys hint
+    on SIGHUP: settings that are different, and have no effect until a restart
+agent.reload_failed warning: problems code hint
     on SIGHUP: the configuration is not good, so nothing has changed
 web.certificate_unusable warning: address error
     on SIGHUP: a certificate of `web.listeners` cannot be used; the old one stays
@@ -134,6 +137,8 @@ state.leftover_revoked info: what lease
     a token or lease of the last run that nobody uses was revoked
 state.leftover_kept warning: what error lease
     Vault refused that; it ends by itself
+secret.released info: secret
+    no output uses it since a reload, so it is not kept fresh any more
 secret.mint_held warning: secret error hint until good_until code
     the secret's mint budget is spent; a new value is asked for at `until`
 secret.fetch trouble: secret / good_until
@@ -147,6 +152,10 @@ lease.renewal_refused warning: secret error hint code
     rotation
 lease.probe_refused warning: secret error hint
     the policy lacks looking leases up: one that is revoked is noticed late
+lease.revoked info: secret lease
+    no output uses the secret since a reload
+lease.revocation_failed warning: secret lease error hint
+    the same, but Vault did not do it: the lease ends by itself
 lease.lost warning: secret error lease code
     Vault does not know the lease any more; a new one is made
 output.waiting info: output waiting_for

@@ -42,7 +42,7 @@ class Template:
     ) -> None:
         self._name = name
         self._title = title
-        self._text = text
+        self.text = text
         self._codes = codes
         self._requests = requests
         self._pause = pause
@@ -97,7 +97,7 @@ class Template:
         :raises TemplateRenderError: if the template fails on its data; the message holds no value
             of a secret. It is sticky in Vault Agent's dialect if something was missing.
         """
-        run = Run(self._codes, context, name=self._name, text=self._text, pause=self._pause)
+        run = Run(self._codes, context, name=self._name, text=self.text, pause=self._pause)
         try:
             text = run.render()
         except RecursionError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,6 +82,8 @@ class Reporter:
     sinks: TokenSinks | None = None
     app: Supervisor | None = None
     memory: Memory | None = None
+    notes: Sequence[str] = ()
+    """What else there is to say of the process, a sentence each."""
 
     @property
     def settled(self) -> bool:
@@ -108,7 +111,7 @@ class Reporter:
 
     def reasons(self) -> list[str]:
         """Return what is wrong at present, a sentence each; empty when all is well."""
-        found = []
+        found = list(self.notes)
         if not self.client.reachability.up:
             found.append("Vault cannot be reached")
         if self.tokens.error is not None:

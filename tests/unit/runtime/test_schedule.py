@@ -129,3 +129,31 @@ async def test_five_thousand_jobs_need_one_timer() -> None:
 
     assert tasks <= 3
     assert all(len(job.ran) == 1 for job in jobs)
+
+
+async def test_a_job_that_is_forgotten_ends_its_step_and_runs_no_more() -> None:
+    job, other = Job("a", [1.0, 2.0, 20.0], takes_s=5), Job("b", [30.0])
+    async with running() as schedule:
+        schedule.wake(job)
+        schedule.wake(other)
+        await asyncio.sleep(1)
+        await schedule.forget(job)
+        forgotten_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(100)
+
+    assert forgotten_at == 5
+    assert job.ran == [0]
+    assert other.ran == [0, 30]
+
+
+async def test_a_forgotten_job_can_be_woken_again() -> None:
+    job = Job("a", [50.0, math.inf])
+    async with running() as schedule:
+        schedule.wake(job)
+        await asyncio.sleep(1)
+        await schedule.forget(job)
+        await schedule.forget(job)
+        schedule.wake(job, at=10.0)
+        await asyncio.sleep(100)
+
+    assert job.ran == [0, 10]
