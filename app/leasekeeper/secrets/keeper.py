@@ -41,7 +41,7 @@ from leasekeeper.secrets.saved import Finding, SavedSecret, Verdict, examine, is
 from leasekeeper.secrets.snapshot import Lifetime, SecretKind, Snapshot
 from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
-from leasekeeper.telemetry.metrics import MINTS, MINTS_HELD
+from leasekeeper.telemetry.metrics import MINTS, MINTS_HELD, RENEWAL_DELAY_SECONDS
 from leasekeeper.telemetry.redaction import redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
@@ -538,7 +538,7 @@ class SecretKeeper:
     # -- renewing -------------------------------------------------------------------------------
 
     async def _renew(self, lease: SecretLease) -> None:
-        client = self._context.client
+        client, due_at = self._context.client, self.renew_at
         try:
             limit_s = max(self._left_s() / 4, _SHORTEST_RENEWAL_S)
             answer = await client.renew_lease(lease.lease_id, lease.increment_s, limit_s=limit_s)
@@ -552,6 +552,7 @@ class SecretKeeper:
             else:
                 self._renewal_failed(error)
         else:
+            RENEWAL_DELAY_SECONDS.observe(max(now() - due_at, 0.0))
             self._renewed(lease, answer)
 
     def _renewal_failed(self, error: VaultError) -> None:

@@ -93,6 +93,12 @@ VAULT_REQUEST_SECONDS = Histogram(
     {"operation": OPERATIONS},
     buckets=(0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0),
 )
+RENEWAL_DELAY_SECONDS = Histogram(
+    "lease_renewal_delay_seconds",
+    "Time from when the renewal of a lease was due to Vault's answer: our own delay and Vault's.",
+    {},
+    buckets=(0.02, 0.1, 0.5, 2.0, 10.0, 30.0),
+)
 LOGINS = Counter(
     "logins",
     "Logins to Vault by result.",
@@ -131,4 +137,4 @@ RELOADS = Counter(
 COUNTERS = (
     *(VAULT_REQUESTS, LOGINS, MINTS, MINTS_HELD, RENDERS, NOTIFICATIONS, APP_STARTS, RELOADS),
 )
-HISTOGRAMS = (VAULT_REQUEST_SECONDS,)
+HISTOGRAMS = (VAULT_REQUEST_SECONDS, RENEWAL_DELAY_SECONDS)

@@ -9,6 +9,7 @@ from tests.chaos.scenarios import (
     revocation,
     rotation,
     starts,
+    web,
     writes,
 )
 
@@ -20,6 +21,7 @@ IN_ORDER = (
     outages,
     rotation,
     writes,
+    web,
     starts,
     random_faults,
 )
