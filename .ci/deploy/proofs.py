@@ -45,6 +45,7 @@ PROOFS = (
     ("task definitions", SIDECAR, "restartAttemptPeriod =", "restartPeriod        ="),
     ("task definitions", SIDECAR, "LEASEKEEPER_STATE__PATH ", "LEASEKEEPER_STATE__PLACE"),
     ("task definitions", TEMPLATE, "StartPeriod: 60", "StartPeriod: 600"),
+    ("task definitions", TEMPLATE, "method: aws_iam", "metod: aws_iam"),
     ("task definitions", TEMPLATE, "IAM: ENABLED", "IAM: enabled"),
     ("task definitions", TEMPLATE, "TransitEncryption: ENABLED", "TransitEncryption: DISABLED"),
 )
