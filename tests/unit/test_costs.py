@@ -95,6 +95,47 @@ async def test_a_start_with_200_templates_on_one_secret_asks_three_things(
     }
 
 
+class Counting(Inline):
+    """Counts the ways to a thread and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs = 0
+
+    async def run(self, *args: Any, **options: Any) -> Any:
+        self.jobs += 1
+        return await super().run(*args, **options)
+
+
+async def test_an_idle_minute_with_20_files_costs_5_ways_to_a_thread(
+    vault: FakeVault, tmp_path: Path
+) -> None:
+    """One for every look at all of them, at least every 15 s."""
+    world, workers = World(vault), Counting()
+    source = Template.compile(TEXT, name="a", functions=library())
+    outputs = OutputLoop(
+        LifecycleSection(),
+        [
+            (OutputSection(destination=str(tmp_path / f"out{number}"), template="-"), source)
+            for number in range(20)
+        ],
+        world.store,
+        rng=random.Random(1),
+        environ={},
+        workers=workers,
+    )
+    async with world.running():
+        task = asyncio.get_running_loop().create_task(outputs.run(), name="outputs")
+        await outputs.settled.wait()
+        assert workers.jobs == 20
+        await asyncio.sleep(60)
+        task.cancel()
+        await asyncio.wait([task])
+        await outputs.close(deadline_s=1)
+
+    assert 4 <= workers.jobs - 20 <= 5
+
+
 async def test_an_idle_hour_costs_a_probe_every_30_s_and_the_reads_that_were_asked_for(
     vault: FakeVault,
 ) -> None:

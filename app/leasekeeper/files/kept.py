@@ -6,6 +6,7 @@ import asyncio
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from leasekeeper.errors import OutputError
@@ -96,6 +97,16 @@ class Kept(ABC, Generic[C]):
         self._content = content
         self._note(found, restored=found.rewritten and not news)
         return news
+
+    @property
+    def look(self) -> Callable[[], bool] | None:
+        """What tells, in a worker thread, whether all is as it was left; None: `repair` knows.
+
+        It may be wrong while one of the other methods is at work.
+        """
+        if self._content is None or self._in_doubt:
+            return None
+        return partial(self._looks_good, self._fingerprint)
 
     async def repair(self) -> None:
         """Put the last content back if something is not as it was left.

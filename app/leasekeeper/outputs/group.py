@@ -64,6 +64,11 @@ class OutputGroup:
         return max(output.failures for output in self.outputs)
 
     @property
+    def look(self) -> None:
+        """Nothing: `repair` removes old generations as well."""
+        return
+
+    @property
     def notifiers(self) -> tuple[Notifier, ...]:
         """Whoever tells somebody."""
         each = [self._notifier, *(output.notifier for output in self.outputs)]

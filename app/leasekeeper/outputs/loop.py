@@ -20,6 +20,7 @@ from leasekeeper.files.target import Target
 from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Output
 from leasekeeper.outputs.output_file import OutputFile
+from leasekeeper.outputs.patrol import Look, Patrol
 from leasekeeper.outputs.tell import TellApplication, notifier_for
 from leasekeeper.outputs.watched_files import WatchedFiles
 from leasekeeper.runtime.backoff import Backoff
@@ -101,6 +102,8 @@ class _Unit(Protocol):
     ) -> Any: ...
     async def publish(self, rendering: Any) -> bool: ...
     async def repair(self) -> bool: ...
+    @property
+    def look(self) -> Look | None: ...
     async def remove(self) -> None: ...
 
 
@@ -143,6 +146,10 @@ class _Turn:
     @property
     def name(self) -> str:
         return f"output {self.unit.label}"
+
+    @property
+    def look(self) -> Look | None:
+        return self.unit.look
 
     @property
     def shown(self) -> _Unit:
@@ -199,10 +206,10 @@ class OutputLoop:
     ) -> None:
         self.settled = Latch()
         self._store = store
-        self._repair_interval_s = lifecycle.repair_interval or math.inf
         self._rng = rng
         self._on_published = on_published
         self._workers = workers or FileWorkers()
+        self._patrol = Patrol(lifecycle.repair_interval or math.inf, workers=self._workers, rng=rng)
         self._nursery = Nursery(self._crash)
         mounts = Mounts.current()
         self._files = WatchedFiles(
@@ -284,6 +291,8 @@ class OutputLoop:
             schedule = Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
             self._schedules[turn.mount] = schedule
             self._group.create_task(schedule.run(), name=f"outputs on {turn.mount}")
+            if turn.mount != IN_MEMORY:
+                self._group.create_task(self._watch(turn.mount), name=f"patrol on {turn.mount}")
         self._depend(turn, frozenset(), turn.used)
         self._wake(turn)
 
@@ -300,7 +309,7 @@ class OutputLoop:
         A *source* that stays the same is the same object. Files of outputs that are not wanted any
         more stay, unless `lifecycle.remove_files` says otherwise.
         """
-        self._repair_interval_s = lifecycle.repair_interval or math.inf
+        self._patrol.every(lifecycle.repair_interval or math.inf)
         plans = {plan.place: plan for plan in self._plans(list(sources), groups)}
         known = {turn.place: turn for turn in self._turns if turn.place}
         gone = [turn for place, turn in known.items() if place not in plans]
@@ -431,9 +440,18 @@ class OutputLoop:
             turn.retry_at = self._retry_at(turn.shown)
         elif not await turn.unit.repair():
             turn.retry_at = self._retry_at(turn.unit)
-        # A little early, and never in step: thousands of files are not looked at in one burst.
-        repair_at = now() + self._repair_interval_s * self._rng.uniform(0.8, 1.0)
-        return min(turn.retry_at, repair_at, turn.unit.next_at)
+        return min(turn.retry_at, turn.unit.next_at)
+
+    async def _watch(self, mount: str) -> NoReturn:
+        """Wake whatever is not as it was left: with nothing else to do, its turn is a repair."""
+
+        def suspect(turn: _Turn) -> None:
+            if turn in self._turns:
+                self._schedules[mount].wake(turn)
+
+        await self._patrol.walk(
+            mount, lambda: [turn for turn in self._turns if turn.mount == mount], suspect
+        )
 
     def _retry_at(self, unit: _Unit) -> float:
         if unit.error is None or not unit.error.retryable:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from leasekeeper.errors import AgentError, OutputError, TemplateRenderError, ValidationFailed
 from leasekeeper.outputs.notify import Notifier
+from leasekeeper.outputs.patrol import Look
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
@@ -51,6 +52,10 @@ class Rendering:
 
 class Place(Protocol):
     """Where the content of an output goes: `OutputFile`, or the environment of `supervise`."""
+
+    @property
+    def look(self) -> Look | None:
+        """How to see whether it is as it was left; None when only `repair` can tell."""
 
     def holds(self, content: bytes) -> bool:
         """Whether *content* is what was put there last."""
@@ -135,6 +140,11 @@ class Output:
     def outputs(self) -> tuple[Output, ...]:
         """Itself: what is published together."""
         return (self,)
+
+    @property
+    def look(self) -> Look | None:
+        """How to see whether it is as it was left; None when only `repair` can tell."""
+        return self._file.look
 
     @property
     def notifiers(self) -> tuple[Notifier, ...]:

@@ -14,6 +14,7 @@ from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.kept_file import KeptFile
 from leasekeeper.files.target import Target
 from leasekeeper.outputs.commands import child_environment
+from leasekeeper.outputs.patrol import Look
 from leasekeeper.outputs.validate import check_command, check_format
 from leasekeeper.settings.model import OutputSection
 from leasekeeper.templates.source import Effect
@@ -56,6 +57,11 @@ class OutputFile:
     def name(self) -> str:
         """The file's name in its folder."""
         return os.path.basename(self._path)
+
+    @property
+    def look(self) -> Look | None:
+        """How to see whether the file is as it was left."""
+        return self._file.look
 
     def holds(self, content: bytes) -> bool:
         """Whether *content* is what was put there last."""

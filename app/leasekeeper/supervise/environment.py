@@ -101,6 +101,11 @@ class Environment:
                 msg = "a file that a variable's template writes: the file system does not answer"
                 raise PublishError(msg, path="") from None
 
+    @property
+    def look(self) -> None:
+        """Nothing: nobody else can change it."""
+        return
+
     async def repair(self) -> None:
         """Do nothing: nobody else can change it."""
 
