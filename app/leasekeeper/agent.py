@@ -509,10 +509,11 @@ class Agent:
             patient = member is not None and member.inherited
             if error is not None and now() - blocked_since >= grace_s and not patient:
                 raise error
-            failure = _blocking(parts, final=False) if parts.tokens.lease is not None else None
-            failing_since = math.inf if failure is None else min(failing_since, now())
-            if failure is not None and now() - failing_since >= retry_grace_s and not patient:
-                raise failure
+            if retry_grace_s < math.inf and parts.tokens.lease is not None:
+                failure = _blocking(parts, final=False)
+                failing_since = math.inf if failure is None else min(failing_since, now())
+                if failure is not None and now() - failing_since >= retry_grace_s and not patient:
+                    raise failure
             if deadline_s and waited >= deadline_s and not patient:
                 raise _blocking(parts, final=False) or _too_late(parts, deadline_s)
             if now() - said >= _SAY_EVERY_S:

@@ -289,6 +289,18 @@ def test_a_render_needs_less_than_8_kib() -> None:
     assert peak - before < 8 * 1024
 
 
+def test_compiling_leaves_nothing_to_the_garbage_collector() -> None:
+    _rendering()  # imports and caches
+    gc.collect()
+    gc.disable()
+    try:
+        template = Template.compile(TEXT, name="a", functions=library())
+        assert template is not None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 def test_a_compiled_template_of_four_lines_keeps_less_than_12_kib() -> None:
     _rendering()
     tracemalloc.start()

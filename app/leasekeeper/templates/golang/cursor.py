@@ -34,9 +34,11 @@ class Cursor:
 
     def next(self) -> Token:
         """Return the token here and go on to the one after it."""
-        token = self.peek()
-        self.at += 1
-        return token
+        at = self.at
+        if at > self._furthest:
+            self._furthest = at
+        self.at = at + 1
+        return self._tokens[at]
 
     def peek(self) -> Token:
         """Return the token here."""

@@ -94,9 +94,10 @@ class _Lexer:
         return self._tokens
 
     def _emit(self, kind: TokenKind, end: int) -> None:
-        value = self._text[self._at : end]
-        self._tokens.append(Token(kind, self._at, value, self._line))
-        self._skip(end)
+        at, text = self._at, self._text
+        self._tokens.append(Token(kind, at, text[at:end], self._line))
+        self._line += text.count("\n", at, end)
+        self._at = end
 
     def _skip(self, end: int) -> None:
         self._line += self._text.count("\n", self._at, end)
@@ -147,8 +148,8 @@ class _Lexer:
         """Return the length of the right delimiter at *at* (0: none), and whether it trims."""
         text = self._text
         if (
-            _blank(text, at)
-            and text.startswith(_TRIM_MARKER, at + 1)
+            text.startswith(_TRIM_MARKER, at + 1)
+            and _blank(text, at)
             and text.startswith(self._right, at + 2)
         ):
             return len(self._right) + 2, True
