@@ -234,6 +234,8 @@ async def test_the_application_is_told_once_for_all_files(tmp_path: Path) -> Non
     command = ["sh", "-c", f'readlink "$LEASEKEEPER_OUTPUT" >> {told}']
     async with running(link, store, notify=command) as loop:
         await loop.settled.wait()
+        assert set(loop.groups.values()) == {str(link)}
+        assert len(loop.groups) == len(loop.outputs)
         first = os.readlink(link)
         await eventually(lambda: told.exists() and told.read_text() == f"{first}\n")
         value = store.rotate()

@@ -246,6 +246,16 @@ class OutputLoop:
         """Every output, as the configuration wants it now."""
         return tuple(output for turn in self._turns for output in turn.shown.outputs)
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each output that is in one, both by their labels."""
+        return {
+            output.label: turn.shown.label
+            for turn in self._turns
+            for output in turn.shown.outputs
+            if output is not turn.shown
+        }
+
     def _plans(
         self, sources: list[tuple[OutputSection, Source]], groups: Sequence[GroupSection]
     ) -> Iterator[_Plan]:

@@ -35,6 +35,8 @@ class Reachability:
         self._up.set()
         self._asking = asyncio.Event()
         self._doubt: VaultUnavailable | None = None
+        self.error: VaultUnavailable | None = None
+        """Why Vault counts as away; None while it does not."""
         self._attempt = 0
         self._since = 0.0
         self._listeners: list[Callable[[], None]] = []
@@ -66,6 +68,7 @@ class Reachability:
         if not self.up:
             log.info("vault.reachable_again", after_s=round(now() - self._since, 1))
             self._since = now()
+            self.error = None
             self._up.set()
             for listener in self._listeners:
                 listener()
@@ -97,4 +100,5 @@ class Reachability:
         if self.up:
             log.warning("vault.unreachable", error=error.message, hint=error.hint, code=error.code)
             self._since = now()
+            self.error = error
             self._up.clear()

@@ -16,8 +16,8 @@ VERSION: Literal[1] = 1
 class Problem(TypedDict):
     """An error that lasts."""
 
-    code: str | None
-    """The error's code in the documentation of errors; null when it has none."""
+    code: str
+    """Stands for the cause; `leasekeeper explain CODE` and docs/errors.md say more."""
     message: str
     """What was being done, to what, and what went wrong."""
     hint: str | None
@@ -48,6 +48,8 @@ class VaultStatus(TypedDict):
     """How long the newest answers took, the oldest first."""
     clock_offset_seconds: float | None
     """Vault's clock minus ours."""
+    error: Problem | None
+    """Why it cannot be reached."""
 
 
 class TokenStatus(TypedDict):
@@ -132,6 +134,8 @@ class OutputStatus(TypedDict):
 
     name: str
     """Its destination, or the name it was given."""
+    group: str | None
+    """The group whose files change together; null when it is in none."""
     state: Literal["waiting", "published", "unchanged", "failed"]
     """How the newest attempt ended."""
     generation: int

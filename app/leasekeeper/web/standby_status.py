@@ -50,6 +50,7 @@ def _output(name: str, told: dict[str, Any], *, expired: bool) -> OutputStatus:
     generation = generation if isinstance(generation, int) else 0
     return {
         "name": name,
+        "group": None,
         "state": "published" if generation else "waiting",
         "generation": generation,
         "published": None,

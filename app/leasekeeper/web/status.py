@@ -30,9 +30,7 @@ from leasekeeper.web.report import Reporter
 
 def status_of(report: Reporter) -> Status:
     """Return what is true now."""
-    expired = set(report.expired())
     end = report.outage_end()
-    names = {keeper.request: name for name, keeper in report.keepers().items()}
     return {
         "version": VERSION,
         "leasekeeper": __version__,
@@ -44,17 +42,7 @@ def status_of(report: Reporter) -> Status:
         "vault": _vault(report),
         "token": _token(report),
         "secrets": _secrets(report),
-        "outputs": [
-            _output(
-                report,
-                output,
-                sorted(
-                    {names[s.request] for s in output.published_snapshots if s.request in names}
-                ),
-                expired=output.label in expired,
-            )
-            for output in report.outputs.outputs
-        ],
+        "outputs": _outputs(report),
         "sinks": [
             {"path": sink.path, "settled": sink.settled, "error": problem(sink.error)}
             for sink in (() if report.sinks is None else report.sinks.sinks)
@@ -84,7 +72,7 @@ def problem(error: AgentError | None) -> Problem | None:
     if error is None:
         return None
     return {
-        "code": getattr(error, "code", None),
+        "code": error.code,
         "message": error.message,
         "hint": error.hint,
     }
@@ -101,6 +89,7 @@ def _vault(report: Reporter) -> VaultStatus:
         "latency_seconds": latencies[-1] if latencies else None,
         "latencies_seconds": latencies,
         "clock_offset_seconds": client.clock_offset_s,
+        "error": problem(client.reachability.error),
     }
 
 
@@ -158,10 +147,23 @@ def _secret(report: Reporter, name: str, keeper: SecretKeeper, outputs: list[str
     }
 
 
+def _outputs(report: Reporter) -> list[OutputStatus]:
+    names = {keeper.request: name for name, keeper in report.keepers().items()}
+    expired, groups = set(report.expired()), report.outputs.groups
+    found: list[OutputStatus] = []
+    for output in report.outputs.outputs:
+        made_of = {each.request for each in output.published_snapshots}
+        secrets = sorted(names[request] for request in made_of if request in names)
+        told = _output(report, output, secrets, expired=output.label in expired)
+        found.append({**told, "group": groups.get(output.label)})
+    return found
+
+
 def _output(report: Reporter, output: Output, secrets: list[str], *, expired: bool) -> OutputStatus:
     end = report.output_end(output)
     return {
         "name": output.label,
+        "group": None,
         "state": output.outcome.value,
         "generation": output.generation,
         "published": None if output.published_at is None else iso(output.published_at),

@@ -53,6 +53,7 @@ class FakeOutput:
 class FakeOutputs:
     outputs: tuple[FakeOutput, ...]
     settled: Latch = field(default_factory=Latch)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 class Scene:

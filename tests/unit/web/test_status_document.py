@@ -185,9 +185,18 @@ async def test_an_outage_is_told_with_what_is_left(vault: FakeVault) -> None:
     assert during["state"] == "degraded"
     assert 0 < during["outage_budget_seconds"] < 60
     assert during["vault"]["since"] is not None
+    assert during["vault"]["error"]["code"].startswith("LK-")
+    assert "http://fake:8200" in during["vault"]["error"]["message"]
     assert after["state"] == "unhealthy"
     assert after["outage_budget_seconds"] == 0
     assert after["outputs"][0]["expired"] is True
+
+
+async def test_an_output_names_its_group(vault: FakeVault) -> None:
+    scene = Scene(vault)
+    scene.outputs.groups = {"/config/app.json": "tls"}
+
+    assert told(scene)["outputs"][0]["group"] == "tls"
 
 
 async def test_no_value_token_lease_or_accessor_is_in_it(vault: FakeVault) -> None:

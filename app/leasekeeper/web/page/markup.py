@@ -48,6 +48,7 @@ def fault(problem: Problem | None) -> str:
     """Return an error with what mends it, or nothing."""
     if problem is None:
         return ""
-    code = f"<code>{text(problem['code'])}</code> " if problem["code"] else ""
     fix = f'<p class="fix">{text(problem["hint"])}</p>' if problem["hint"] else ""
-    return f'<p class="bad">{code}{text(problem["message"])}</p>{fix}'
+    return (
+        f'<p class="bad"><code>{text(problem["code"])}</code> {text(problem["message"])}</p>{fix}'
+    )

@@ -119,7 +119,8 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def _problems(status: Status) -> str:
-    found = [("token", status["token"]["error"])] if status["token"] else []
+    found = [("Vault cannot be reached", status["vault"]["error"])] if status["vault"] else []
+    found += [("token", status["token"]["error"])] if status["token"] else []
     found += [(f"secret {each['name']}", each["error"]) for each in status["secrets"]]
     found += [(f"output {each['name']}", each["error"]) for each in status["outputs"]]
     found += [
@@ -131,7 +132,7 @@ def _problems(status: Status) -> str:
     if status["state_store"] is not None:
         found.append(("state", status["state_store"]["error"]))
     lasting = [(what, error) for what, error in found if error is not None]
-    said = {f"{what}: {_whole(error)}" for what, error in lasting}
+    said = {words for what, error in lasting for words in (what, f"{what}: {_whole(error)}")}
     items = [f"<p>{text(reason)}</p>" for reason in status["reasons"] if reason not in said]
     items += [f"<h3>{text(what)}</h3>{fault(error)}" for what, error in lasting]
     if not items:
@@ -237,7 +238,7 @@ def _outputs(outputs: Sequence[OutputStatus]) -> str:
     head = ("output", "state", "generation", "published", "valid until", "notified", "last error")
     rows = [
         (
-            text(each["name"]),
+            text(each["name"]) + _group(each),
             _output_state(each),
             f"{each['generation']}",
             moment(each["published"], never="not yet"),
@@ -248,6 +249,12 @@ def _outputs(outputs: Sequence[OutputStatus]) -> str:
         for each in shown
     ]
     return f"<h2>Outputs</h2>{_table('outputs', 'The files of the application', head, rows)}{rest}"
+
+
+def _group(output: OutputStatus) -> str:
+    if output["group"] is None:
+        return ""
+    return f' <span class="soft">in {text(output["group"])}</span>'
 
 
 def _output_state(output: OutputStatus) -> str:
