@@ -148,6 +148,7 @@ async def test_an_idle_hour_costs_a_probe_every_30_s_and_the_reads_that_were_ask
     # The interval of 5 minutes and the probe are shortened by up to a tenth, against bursts.
     assert 20 * 12 <= asked.pop("read") <= 20 * 14
     assert 120 <= asked.pop("lookup") <= 134
+    assert asked.pop("token renewal", 0) <= 1
     assert asked == {"login": 1, "mounts": 1}
 
 
@@ -161,6 +162,7 @@ async def test_an_hour_of_rotations_costs_one_request_for_each_credential(vault:
     assert asked.pop("mint") == len(vault.leases) <= 6
     assert asked.pop("renewal") <= 5 * len(vault.leases)
     assert asked.pop("read") <= 14
+    assert asked.pop("token renewal", 0) <= 1
     assert asked == {"login": 1, "mounts": 2}  # one question for each mount
 
 
@@ -168,6 +170,7 @@ def _kind(method: str, path: str) -> str:
     kinds = {
         "auth/approle/login": "login",
         "auth/token/lookup-self": "lookup",
+        "auth/token/renew-self": "token renewal",
         "sys/internal/ui/mounts": "mounts",
         "sys/leases/renew": "renewal",
         "secret/data": "read",

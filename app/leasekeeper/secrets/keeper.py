@@ -26,6 +26,7 @@ from leasekeeper.runtime.clock import due, iso, now
 from leasekeeper.secrets.asking import ask, may_mint
 from leasekeeper.secrets.budget import MintBudgets
 from leasekeeper.secrets.lifetime import (
+    FIRST_SPREAD,
     MINTED,
     Life,
     is_truncated,
@@ -46,6 +47,7 @@ from leasekeeper.telemetry.redaction import redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import Mount, VaultClient
+from leasekeeper.vault.reachability import spread_s
 from leasekeeper.vault.response import VaultResponse
 from leasekeeper.vault.transport import Manner, Urgency
 
@@ -57,8 +59,6 @@ _URGENT_RETRY = Backoff(minimum_s=1.0, maximum_s=15.0)
 _LOST_AGAIN = Backoff(minimum_s=1.0, maximum_s=120.0)
 # A last attempt at a new value when every renewal has failed: at five sixths of the lease's life.
 _SAFETY_NET = 1 / 6
-# After an outage, a fleet does not ask for everything in the same moment.
-_RETURN_SPREAD_S = 0.5
 # Time limits of requests follow what is left of a value, so that there is time for another try;
 # but making one may really take long, so the next try is given twice the time.
 _SHORTEST_RENEWAL_S = 2.0
@@ -116,6 +116,8 @@ class SecretKeeper:
         self._held: MintBudgetSpent | None = None
         # From here on a new value is no surprise, so it costs nothing of the mint budget.
         self._mature_at = math.inf
+        # When a lease would be renewed if that were not spread: not replaced before without need.
+        self._ripe_at = -math.inf
         self._expected_life_s = 0.0
         self._rotation = RotationWatch()
         self._saved = context.recall(request)
@@ -234,15 +236,21 @@ class SecretKeeper:
         return lease.token_serial != self._context.tokens.serial
 
     def vault_returned(self) -> float:
-        """React to the end of an outage; return when to try again what had failed."""
-        at = now() + self._context.rng.random() * _RETURN_SPREAD_S
+        """React to the end of an outage; return when the next step is.
+
+        What had failed or is overdue is done soon, the sooner the less is left; a fleet does not
+        ask for everything in the same moment.
+        """
+        at = now() + self._context.rng.random() * spread_s(self.left_s())
+        if self._renewal_trouble.active or due(self.renew_at):
+            self.renew_at = at
+        if self._trouble.active or due(self.fetch_at):
+            self.fetch_at = at
+        if due(self.probe_at):
+            self._plan_probe(0.0, 0.5)  # half: it may have taken that long to notice the return
         self._trouble.start_over()
         self._renewal_trouble.start_over()
-        if self._renewal_trouble.active:
-            self.renew_at = min(self.renew_at, at)
-        if self._trouble.active:
-            self.fetch_at = min(self.fetch_at, at)
-        return at if self._trouble.active or self._renewal_trouble.active else math.inf
+        return min(self.renew_at, self.fetch_at, self.probe_at)
 
     def aged(self, seconds: float) -> float:
         """React to *seconds* that have passed unnoticed; return when the next step is."""
@@ -250,6 +258,7 @@ class SecretKeeper:
             self.snapshot.lifetime.expires_at -= seconds
         self._rotation.aged(seconds)
         self._mature_at -= seconds
+        self._ripe_at -= seconds
         self.renew_at -= seconds
         self.fetch_at -= seconds
         if self.lease is not None and self._context.probe_interval_s:
@@ -378,7 +387,7 @@ class SecretKeeper:
 
     def _manner(self) -> Manner:
         """Return how to ask: in a time, and with an urgency, that follow what is left."""
-        left = self._left_s()
+        left = self.left_s()
         patience = 2.0 ** min(self._trouble.attempts, 16)
         return Manner(
             limit_s=max(left / 2, _SHORTEST_FETCH_S * patience),
@@ -414,9 +423,9 @@ class SecretKeeper:
             self._trouble.start_over()  # says nothing about how long an answer takes
 
     def _retry_delay(self, error: VaultError, attempt: int) -> float:
-        rng, left = self._context.rng, self._left_s()
+        rng, left = self._context.rng, self.left_s()
         if isinstance(error, VaultUnavailable) and error.interrupted:
-            return rng.random() * _RETURN_SPREAD_S
+            return rng.random() * spread_s(left)
         if left > 0:
             delay = min(RETRY.delay(attempt, rng), max(left / 4, _SHORTEST_RETRY_S))
         else:
@@ -425,7 +434,7 @@ class SecretKeeper:
             return max(delay, min(error.retry_after_s, left / 2))
         return delay
 
-    def _left_s(self) -> float:
+    def left_s(self) -> float:
         """Return for how long the present value works; 0 or less when it does not."""
         if self.snapshot is None:
             return 0.0
@@ -501,7 +510,10 @@ class SecretKeeper:
         elif math.isinf(life.duration_s):
             self.fetch_at = math.inf
         elif life.renewable:
-            self.renew_at = at + renew_after(life.duration_s, context.overlap_s, context.rng)
+            after = renew_after(life.duration_s, context.overlap_s, context.rng)
+            self._ripe_at = at + after
+            # Leases of one deployment are renewed all over the time they have, not all at its end.
+            self.renew_at = at + after * context.rng.uniform(1 - FIRST_SPREAD, 1.0)
             self.fetch_at = at + life.duration_s * (1 - _SAFETY_NET)
         else:
             after = rotate_after(life, context.overlap_s, context.rng)
@@ -509,7 +521,7 @@ class SecretKeeper:
         if response.lease_id:
             self._expected_life_s = 0.0 if math.isinf(life.duration_s) else life.duration_s
             self.lease = SecretLease(response.lease_id, life.duration_s, serial)
-            self._plan_probe()
+            self._plan_probe(0.0, 1.0)
             if serial != context.tokens.serial:
                 self.fetch_at = at  # a login overtook us: this lease dies with the old token
 
@@ -518,7 +530,8 @@ class SecretKeeper:
         interval = self._context.interval_of(self.request)
         if interval == 0 or self.request.operation is Operation.WRITE:
             return math.inf
-        return interval * self._context.rng.uniform(0.9, 1.0)
+        # The first time anywhere in the interval, so that a deployment does not read in step.
+        return interval * self._context.rng.uniform(0.9 if self.snapshot else 0.0, 1.0)
 
     def _pause_for_dead(self, life: Life) -> float:
         """Return the least pause after an answer: 0, unless it had ended on arrival."""
@@ -529,18 +542,17 @@ class SecretKeeper:
         self._lost_in_a_row += 1
         return _LOST_AGAIN.delay(self._lost_in_a_row - 1, self._context.rng)
 
-    def _plan_probe(self) -> None:
+    def _plan_probe(self, earliest: float = 0.9, latest: float = 1.0) -> None:
         interval = self._context.probe_interval_s
-        self.probe_at = (
-            now() + interval * self._context.rng.uniform(0.9, 1.0) if interval else math.inf
-        )
+        part = self._context.rng.uniform(earliest, latest)
+        self.probe_at = now() + interval * part if interval else math.inf
 
     # -- renewing -------------------------------------------------------------------------------
 
     async def _renew(self, lease: SecretLease) -> None:
         client, due_at = self._context.client, self.renew_at
         try:
-            limit_s = max(self._left_s() / 4, _SHORTEST_RENEWAL_S)
+            limit_s = max(self.left_s() / 4, _SHORTEST_RENEWAL_S)
             answer = await client.renew_lease(lease.lease_id, lease.increment_s, limit_s=limit_s)
         except VaultDenied as error:
             await self._renewal_denied(lease, error)
@@ -575,8 +587,10 @@ class SecretKeeper:
             **audit.of_answer(answer.request_id, lease.lease_id),
         )
         if truncated:
-            # Max TTL is near and what remains can only get shorter: make the successor now.
-            self.renew_at, self.fetch_at = math.inf, at
+            # Max TTL is near and what remains can only get shorter: make the successor now, but
+            # not long before a lease of such a life would have been renewed anyway.
+            latest = at + renew_after(granted_s, context.overlap_s, context.rng)
+            self.renew_at, self.fetch_at = math.inf, min(max(at, self._ripe_at), latest)
             return
         self.renew_at = at + renew_after(granted_s, context.overlap_s, context.rng)
         if not self._outlived(lease):  # else its successor is due, whatever was granted

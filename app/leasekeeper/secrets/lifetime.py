@@ -14,6 +14,8 @@ from leasekeeper.vault.response import VaultResponse
 
 # Renew when a third of the remaining life is left, as for tokens.
 RENEW_AT = 2 / 3
+# The first renewal of a lease comes forward by up to this part of its time: see tokens/lease.py.
+FIRST_SPREAD = 0.9
 # A lease that cannot be renewed is replaced somewhere between these parts of its life.
 ROTATE_FROM, ROTATE_TO = 0.85, 0.95
 # Certificates are replaced around nine tenths of their life, a few percent apart in a fleet.

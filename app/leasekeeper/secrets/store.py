@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, NoReturn
 
 from leasekeeper.errors import VaultError
+from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.schedule import Schedule
 from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.budget import MintBudgets
@@ -20,6 +21,7 @@ from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
+from leasekeeper.vault.reachability import spread_s
 
 if TYPE_CHECKING:
     from leasekeeper.secrets.memory import Memory
@@ -68,6 +70,7 @@ class SecretStore:
             memory.attach(client, tokens, self._context.budgets, self._saved)
         tokens.on_login(self._token_changed)
         client.reachability.on_return(self._vault_returned)
+        client.reachability.patience_s = self._patience_s
 
     def snapshot(self, request: SecretRequest) -> Snapshot | None:
         """Return the newest snapshot of *request*, or None while there is none."""
@@ -92,6 +95,16 @@ class SecretStore:
         """
         lifetime = snapshot.lifetime
         return min(lifetime.expires_at, self._tokens.end_of(lifetime.token_serial))
+
+    def _patience_s(self) -> float:
+        """Return for how long it does no harm not to know that Vault is back.
+
+        Half of the time within which what is overdue is done then, or something revoked noticed.
+        """
+        token = self._tokens.lease
+        left = 0.0 if token is None else token.expires_at - now()
+        left = min([left, *(keeper.left_s() for keeper in self.keepers.values())])
+        return min(spread_s(left), self._settings.probe.interval or math.inf) / 2
 
     def aged(self, seconds: float) -> None:
         """React to *seconds* that have passed unnoticed: look every lease up at once."""

@@ -34,6 +34,7 @@ from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.lease import ROUNDING_S, TokenLease
 from leasekeeper.tokens.method import AuthMethod
 from leasekeeper.vault.client import VaultClient, whole
+from leasekeeper.vault.reachability import spread_s
 from leasekeeper.vault.response import AuthData, VaultResponse
 
 if TYPE_CHECKING:
@@ -259,7 +260,11 @@ class TokenKeeper:
         self._renewal_trouble.start_over()
         if not self.proven:
             self._probe_at = -math.inf
-        self._wake.set()
+        if self.lease is None:
+            self._wake.set()
+        else:  # it still works: let those go first who have none
+            spread = spread_s(self._left_s())
+            asyncio.get_running_loop().call_later(self._rng.random() * spread, self._wake.set)
 
     async def _resume(self, saved: SavedToken) -> None:
         """Go on with the token of the last run, if it is still good."""
@@ -291,7 +296,8 @@ class TokenKeeper:
         self.proven = proven
         self._good_until = -math.inf
         self._hold(lease)
-        self._probe_at = now() + self._probe_pause()
+        # Anywhere in the interval: tokens of one deployment are not looked up in the same second.
+        self._probe_at = now() + self._probe_pause() * self._rng.random()
         self._live.set()
 
     # -- logging in -----------------------------------------------------------------------------
@@ -316,8 +322,7 @@ class TokenKeeper:
                 return
             self._drop_if_ended()
             self._wake.clear()
-            up = self._client.reachability.up
-            await self._pause(min(pause if up else self._backoff.maximum_s, self._left_s()))
+            await self._pause(min(pause, self._left_s()))
             self._drop_if_ended()
 
     def _left_s(self) -> float:
@@ -332,6 +337,8 @@ class TokenKeeper:
         left = self._left_s()
         if isinstance(error, VaultUnavailable) and error.interrupted:
             return self._rng.random() / 2
+        if not self._client.reachability.up:
+            return self._backoff.maximum_s  # its return wakes us
         # A quarter of what is left: four more tries before the old token ends.
         soon = max(left / 4, self._backoff.minimum_s)
         delay = min(self._backoff.delay(attempt, self._rng), soon)

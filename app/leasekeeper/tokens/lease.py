@@ -9,6 +9,10 @@ from leasekeeper.vault.response import AuthData
 
 # Renew when a third of the remaining life is left: two more tries fit in before the end.
 RENEW_AT = 2 / 3
+# By how much of its time jitter brings something forward. What was made in the same minute, by a
+# deployment, is renewed all over the time that it has; once spread it stays so. A replacement in
+# time costs a login and new leases, so it comes forward by less.
+FIRST_SPREAD, SPREAD, REPLACE_SPREAD = 0.9, 0.1, 0.25
 # Vault answers in whole seconds, so a full renewal may look one second short.
 ROUNDING_S = 1.0
 # What a time line can show.
@@ -74,19 +78,23 @@ class TokenLease:
         return replace(self, renewable=False, final=math.isfinite(self.expires_at))
 
     def renew_at(self, jitter: float) -> float:
-        """Return when to renew; *jitter* in [0, 1) brings it forward by up to a tenth."""
+        """Return when to renew; *jitter* in [0, 1) brings it forward by up to a tenth, and the
+        first time by up to nine tenths.
+        """
         if not self.renewable or self.final:
             return math.inf
-        return self.granted_at + (self.expires_at - self.granted_at) * RENEW_AT * (1 - jitter / 10)
+        part = 1 - jitter * (FIRST_SPREAD if self.renewals == 0 else SPREAD)
+        return self.granted_at + (self.expires_at - self.granted_at) * RENEW_AT * part
 
     def replace_at(self, overlap_s: float, jitter: float) -> float:
         """Return when to log in again ahead of the end of a token that cannot be extended.
 
         Never later than at two thirds of what remains, and early enough that *overlap_s* is left
-        for minting, publishing and the application, as far as half of what remains allows.
+        for minting, publishing and the application, as far as half of what remains allows; *jitter*
+        in [0, 1) brings it forward by up to a quarter.
         """
         if not self.final:
             return math.inf
         remaining = self.expires_at - self.granted_at
         lead = max(remaining * (1 - RENEW_AT), min(overlap_s, remaining / 2))
-        return self.granted_at + (remaining - lead) * (1 - jitter / 10)
+        return self.granted_at + (remaining - lead) * (1 - jitter * REPLACE_SPREAD)

@@ -12,12 +12,26 @@ from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
 from leasekeeper.telemetry.events import log
 
-# While Vault is away, one small request per this many seconds asks whether it is back. The ceiling
-# bounds both how long recovery takes to be noticed and what 10,000 waiting tasks ask of Vault.
-_POLL = Backoff(minimum_s=0.5, maximum_s=1.4)
+# While Vault is away, one small request asks whether it is back: first after half a second, then
+# more and more rarely. Who is about to lose something asks every second, who has time leaves the
+# way to others: 10,000 tasks that ask every second are a storm, and all come back in the same one.
+_SOONEST_S, _HASTY_S = 0.5, 1.4
+# After an outage, what is overdue is spread over this much, or less where little is left.
+_SPREAD_S = 30.0
+_SHORTEST_SPREAD_S = 0.5
+# This part of what is left may pass before what is overdue is done.
+_PART = 1 / 20
 # Questions that may wait for an answer at the same time: in a black hole none is ever answered,
 # so the next does not wait for the one before.
 _MOST_AT_A_TIME = 5
+
+
+def spread_s(left_s: float) -> float:
+    """Return within how many seconds after an outage to do what is overdue, each at random.
+
+    *left_s* says for how long the value concerned still works; 0 or less when it does not.
+    """
+    return min(max(left_s * _PART, _SHORTEST_SPREAD_S), _SPREAD_S)
 
 
 class Reachability:
@@ -26,6 +40,8 @@ class Reachability:
     A request that gets no answer only raises a doubt: a database that hangs behind one path must
     not make everybody else wait. `watch` then asks *ask* whether Vault serves at all, and only
     when it does not, Vault counts as away.
+
+    *patience_s* tells how long a pause between questions may become; set by whoever knows.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[bool]], rng: random.Random) -> None:
@@ -40,6 +56,7 @@ class Reachability:
         self._attempt = 0
         self._since = 0.0
         self._listeners: list[Callable[[], None]] = []
+        self.patience_s: Callable[[], float] = lambda: 0.0
 
     @property
     def up(self) -> bool:
@@ -87,8 +104,12 @@ class Reachability:
                     task = group.create_task(self._find_out(self._doubt), name="vault question")
                     asked.add(task)
                     task.add_done_callback(asked.discard)
-                await asyncio.sleep(_POLL.delay(self._attempt, self._rng))
+                await asyncio.sleep(self._pause())
                 self._attempt = 0 if self.up else self._attempt + 1
+
+    def _pause(self) -> float:
+        longest = max(self.patience_s(), _HASTY_S)
+        return Backoff(minimum_s=_SOONEST_S, maximum_s=longest).delay(self._attempt, self._rng)
 
     async def _find_out(self, doubt: VaultUnavailable) -> None:
         if await self._ask():

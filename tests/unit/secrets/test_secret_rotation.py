@@ -71,7 +71,7 @@ async def test_one_request_serves_everybody_who_asks_the_same(vault: FakeVault) 
 async def test_a_token_hand_over_does_not_re_read_static_secrets(vault: FakeVault) -> None:
     vault.token_ttl, vault.token_max_ttl = 20, 45
     vault.kv2["product"] = {"a": "b"}
-    world = World(vault)
+    world = World(vault, secrets={"static_secret_render_interval": "0s"})
     async with world.running(KV):
         await asyncio.sleep(200)
 
