@@ -18,7 +18,7 @@ from leasekeeper.vault.reachability import Reachability
 from leasekeeper.vault.response import AuthData, VaultResponse
 
 _KV = VaultResponse(data={"data": {"value": "1"}, "metadata": {"version": 1}})
-_MOUNTS = {"kv": Mount("kv/", "kv", 2), "database": Mount("database/", "database", 1)}
+_MOUNTS = {"secret": Mount("secret/", "kv", 2), "learn": Mount("learn/database/", "database", 1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class ModelClient:
             auth=AuthData(client_token=name, accessor=name, lease_duration_s=ttl, renewable=True)
         )
 
-    async def lookup_token(self) -> VaultResponse:
+    async def lookup_token(self, **_limit: float) -> VaultResponse:
         token = self._authorised("lookup token")
         return VaultResponse(data={"ttl": str(round(token.end - now()))})
 
@@ -111,7 +111,7 @@ class ModelClient:
         return VaultResponse(auth=auth)
 
     async def read(self, path: str, _manner: object) -> VaultResponse:
-        if path.startswith("kv/"):
+        if path.startswith("secret/"):
             self._authorised("read")
             return _KV
         self._authorised("mint")
@@ -129,7 +129,7 @@ class ModelClient:
         granted = self._lease("renew lease", lease_id).extend(increment_s)
         return VaultResponse(lease_id=lease_id, lease_duration_s=granted, renewable=True)
 
-    async def lookup_lease(self, lease_id: str) -> VaultResponse:
+    async def lookup_lease(self, lease_id: str, **_limit: float) -> VaultResponse:
         self._lease("lookup lease", lease_id)
         return VaultResponse(data={})
 
