@@ -2,8 +2,8 @@
 
 Real: TokenKeeper, SecretStore, SecretKeeper, Schedule, Reachability, Backoff, one random number
 generator for each task. Left out: HTTP, JSON, templates and files, which decide nothing about when
-Vault is asked, and time on the wire. Tasks have only Vault in common, and the model answers each as
-if it were alone; so a fleet can be cut into parts that are simulated in several processes and added.
+Vault is asked, and time on the wire. Tasks have only Vault in common, and the model answers each
+as if it were alone; so a fleet can be cut into parts, simulated in several processes, and added up.
 """
 
 from __future__ import annotations
