@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +40,25 @@ class ShortLives:
 
 
 async def short_lives(
-    world: SharedWorld, name: str, *, token_s: int, lease_s: int, max_lease_s: int, roles: int = 1
+    world: SharedWorld,
+    name: str,
+    *,
+    token_s: int,
+    lease_s: int,
+    max_lease_s: int,
+    roles: int = 1,
+    paths: Iterable[str] = (),
 ) -> ShortLives:
-    """Make an AppRole and *roles* database roles: *name*, then *name*1 and so on."""
+    """Make an AppRole and *roles* database roles: *name*, then *name*1 and so on.
+
+    The token may read *paths*, too.
+    """
     admin, mount = world.parts.admin, DatabaseRules().mount
     rules = "".join(
         f'path "{mount}/creds/{role}" {{ capabilities = ["read"] }}\n'
         for role in _names(name, roles)
     )
+    rules += "".join(f'path "{path}" {{ capabilities = ["read"] }}\n' for path in paths)
     rules += 'path "sys/leases/revoke" { capabilities = ["update"] }\n'
     await world.run(admin.write(f"sys/policies/acl/{name}", policy=rules))
     for role in _names(name, roles):

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from leasekeeper.membership import Membership
     from leasekeeper.secrets.memory import Memory
     from leasekeeper.supervise.supervisor import Supervisor
+    from leasekeeper.web.control import Control, TokenFile
     from leasekeeper.web.listeners import Listeners
     from leasekeeper.web.report import View
 
@@ -249,11 +250,24 @@ class Agent:
             return None
         from leasekeeper.web.listeners import Listeners
 
-        self._listeners = Listeners(settings, view, self._quit)
+        control, file = self._control()
+        self._listeners = Listeners(settings, view, self._quit, control=control, file=file)
         return self._listeners
 
+    def _control(self) -> tuple[Control, TokenFile] | tuple[None, None]:
+        """Return what operators may ask for, and the file with the token for it, if any."""
+        if (path := self._settings.control_token_file) is None:
+            return None, None
+        from leasekeeper.web.control import Control, TokenFile
+
+        def reporter() -> Reporter | None:
+            return None if self._parts is None else self._parts.reporter
+
+        file = TokenFile(path)
+        return Control(file, reporter=reporter, on_quit=self._quit), file
+
     def _quit(self) -> None:
-        log.info("agent.stopping", because="POST /agent/v1/quit")
+        log.info("agent.stopping", because="a request to quit")
         self.stop.set()
 
     async def reload(self, load: Callable[[], Settings]) -> None:

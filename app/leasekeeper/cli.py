@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
 # Each is a module of `leasekeeper.commands`, imported when it is run.
 _COMMANDS = {
+    "refresh": "have the running Leasekeeper look for newer values now",
+    "rotate": "have the running Leasekeeper get a new credential now",
+    "quit": "stop the running Leasekeeper",
     "policy": "print the least that Vault has to allow for this configuration",
 }
 _LENIENT = "warn about unknown keys instead of refusing them"

@@ -6,6 +6,7 @@ from it. Secrets are `SecretStr`; validation errors hide their input.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -301,6 +302,13 @@ class Settings(Section):
     """Logging."""
     lifecycle: LifecycleSection = LifecycleSection()
     """Starting and stopping."""
+
+    @property
+    def control_token_file(self) -> str | None:
+        """Where the token of the control API is written, if there is one."""
+        if self.web.control_token_file is not None or self.state.path is None:
+            return self.web.control_token_file
+        return os.path.join(self.state.path, "control.token")
 
     @model_validator(mode="after")
     def _check(self) -> Settings:

@@ -48,6 +48,10 @@ class WebSection(Section):
     """A POST to `/agent/v1/quit` stops the process, as SIGTERM does."""
     listeners: list[ListenerSection] = Field(default_factory=list)
     """More addresses that serve the same."""
+    control_token_file: FilePath | None = None
+    """File for the token that POST requests to `/v1/refresh`, `/v1/rotate` and `/v1/quit` need; new
+    in each run, mode 0600. Default: `control.token` in `state.path`; with neither there is no
+    `/v1`. It is for this machine alone, at whatever address."""
     openmetrics: bool = False
     """Answer a scraper that asks for OpenMetrics in that format, with exemplars: Vault's request
     ids, as its audit log has them, on the durations of requests."""

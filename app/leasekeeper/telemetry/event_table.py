@@ -51,6 +51,12 @@ agent.reload_failed warning: problems code hint
     on SIGHUP: the configuration is not good, so nothing has changed
 web.certificate_unusable warning: address error
     on SIGHUP: a certificate of `web.listeners` cannot be used; the old one stays
+control.done info: action secret
+    somebody on this machine asked for it: `refresh`, `rotate` or `quit`
+control.refused warning: path because
+    somebody on this machine asked without the token of this run
+control.unavailable warning: error hint
+    the token of the control API cannot be written, so there is none
 library.logged warning/error: logger message exception
     what a library had to say
 settings.doubtful warning: because

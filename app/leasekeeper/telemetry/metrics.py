@@ -134,7 +134,20 @@ RELOADS = Counter(
     "Reloads of the configuration by result; after a failed one the old configuration stays.",
     {"result": ("ok", "failed")},
 )
+CONTROLS = Counter(
+    "control_requests",
+    "Requests to /v1 by action and result.",
+    {"action": ("refresh", "rotate", "quit"), "result": ("done", "refused")},
+)
 COUNTERS = (
-    *(VAULT_REQUESTS, LOGINS, MINTS, MINTS_HELD, RENDERS, NOTIFICATIONS, APP_STARTS, RELOADS),
+    VAULT_REQUESTS,
+    LOGINS,
+    MINTS,
+    MINTS_HELD,
+    RENDERS,
+    NOTIFICATIONS,
+    APP_STARTS,
+    RELOADS,
+    CONTROLS,
 )
 HISTOGRAMS = (VAULT_REQUEST_SECONDS, RENEWAL_DELAY_SECONDS)

@@ -25,6 +25,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_Peer = ipaddress.IPv4Address | ipaddress.IPv6Address | None
 Audience = Literal["loopback", "all", "off"]
 
 
@@ -52,9 +53,12 @@ class Guard:
         if request.path.startswith("/agent/v1/"):  # Vault Agent's, allowed address by address
             self._check_origin(request)
             return
+        peer = _peer(request)
+        if request.path.startswith("/v1/"):
+            self._check_control(request, peer)
+            return
         if self._audience == "off":
             raise web.HTTPNotFound
-        peer = _peer(request)
         if peer is None:
             return  # a socket of this machine: no browser, and file modes say who may
         if self._audience == "loopback" and not peer.is_loopback:
@@ -63,6 +67,16 @@ class Guard:
         if not self._is_ours(request.headers.get("Host", "")):
             msg = "not a name of ours; web.allowed_hosts lists further ones\n"
             raise _Misdirected(text=msg)
+        self._check_origin(request)
+
+    def _check_control(self, request: web.Request, peer: _Peer) -> None:
+        """Let nobody in who is not on this machine, whatever else is open to everybody."""
+        if peer is None:
+            return
+        if not peer.is_loopback:
+            raise web.HTTPForbidden(text="only for this machine")
+        if not self._is_ours(request.headers.get("Host", "")):
+            raise _Misdirected(text="not a name of ours")
         self._check_origin(request)
 
     def _is_ours(self, host: str) -> bool:
@@ -87,7 +101,7 @@ class _Misdirected(web.HTTPClientError):
     status_code = 421
 
 
-def _peer(request: web.Request) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _peer(request: web.Request) -> _Peer:
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return _address(str(peer[0])) if isinstance(peer, tuple) and peer else None
 

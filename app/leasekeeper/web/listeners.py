@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from leasekeeper.errors import ConfigError
 from leasekeeper.settings.process import ListenerSection, WebSection
@@ -14,14 +15,28 @@ from leasekeeper.telemetry.metrics import VAULT_REQUEST_SECONDS
 from leasekeeper.web.report import View
 from leasekeeper.web.server import WebServer
 
+if TYPE_CHECKING:
+    from leasekeeper.web.control import Control, TokenFile
+
 
 class Listeners:
     """Serves *view* at every address of *web*; *on_quit* stops the process.
 
+    *control* does what operators ask for, once its token is in *file*.
+
     :raises ConfigError: if a certificate cannot be used.
     """
 
-    def __init__(self, web: WebSection, view: View, on_quit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        web: WebSection,
+        view: View,
+        on_quit: Callable[[], None],
+        *,
+        control: Control | None = None,
+        file: TokenFile | None = None,
+    ) -> None:
+        self._file = file
         self._tls: list[tuple[ListenerSection, ssl.SSLContext]] = []
         self._servers = []
         if web.openmetrics:
@@ -32,6 +47,7 @@ class Listeners:
             openmetrics=web.openmetrics,
             audience=web.page,
             names=web.allowed_hosts,
+            control=control,
         )
         if web.listen:
             quits = on_quit if web.enable_quit else None
@@ -48,10 +64,16 @@ class Listeners:
         """
         for server in self._servers:
             await server.start()
+        if self._file is not None:
+            from leasekeeper.web.control import write_token
+
+            await asyncio.to_thread(write_token, self._file)
 
     async def close(self) -> None:
         """Stop serving; open requests get half a second."""
         await asyncio.gather(*(server.close() for server in self._servers))
+        if self._file is not None:
+            await asyncio.to_thread(self._file.remove)
 
     async def reload(self) -> None:
         """Read the certificates again; one that cannot be used is told, and the old one stays."""

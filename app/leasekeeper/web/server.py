@@ -26,6 +26,7 @@ from leasekeeper.web.report import Health, View
 from leasekeeper.web.spared import Spared
 
 if TYPE_CHECKING:
+    from leasekeeper.web.control import Control
     from leasekeeper.web.exposition import Exposition
     from leasekeeper.web.page.stream import Stream
 
@@ -47,7 +48,8 @@ class WebServer:
 
     *tls* makes it HTTPS. With *on_quit*, a POST to ``/agent/v1/quit`` calls that. With
     *openmetrics*, /metrics answers in that format whoever asks for it. *audience* may ask for more
-    than health and metrics, under an address, ``localhost`` or one of *names*.
+    than health and metrics, under an address, ``localhost`` or one of *names*. *control*
+    does what operators ask for.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class WebServer:
         openmetrics: bool = False,
         audience: Audience = "loopback",
         names: Collection[str] = (),
+        control: Control | None = None,
     ) -> None:
         self._listen = listen
         self._tls = tls
         self._on_quit = on_quit
         self._openmetrics = openmetrics
         self._view = view
+        self._control = control
         self._guard = Guard(audience, names)
         self._gate = Gate()
         self._exposition: Exposition | None = None
@@ -94,6 +98,8 @@ class WebServer:
         app.router.add_get("/openapi.json", self._openapi)
         app.router.add_get("/", self._page)
         app.router.add_get("/events", self._events, allow_head=False)
+        if self._control is not None:
+            self._control.add_to(app.router)
         if self._on_quit is not None:
             app.router.add_post("/agent/v1/quit", self._quit)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_CLOSING_S)
@@ -170,7 +176,9 @@ class WebServer:
         try:
             self._guard.check(request)
             return await handler(request)
-        except web.HTTPException:
+        except web.HTTPException as error:
+            if self._control is not None and request.path.startswith("/v1/"):
+                return _json_error(error)
             raise
         except Exception as error:  # noqa: BLE001 - it ends this request and nothing else
             log.error("agent.bug", task=f"web {request.path}", exc_info=error)
@@ -244,6 +252,12 @@ class WebServer:
             self._stream = Stream(self._status_answer.get)
         self._gate.busy(request.protocol, ENDLESS_S)
         return await self._stream.serve(request)
+
+
+def _json_error(error: web.HTTPException) -> web.Response:
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    body = {"error": (error.text or error.reason).strip()}
+    return web.json_response(body, status=error.status, headers=headers)
 
 
 def _silent() -> logging.Logger:

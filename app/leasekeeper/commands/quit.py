@@ -1,0 +1,19 @@
+"""``leasekeeper quit``: stop the running Leasekeeper, as SIGTERM does."""
+
+from __future__ import annotations
+
+from leasekeeper.commands.controlling import ask, control_parser
+
+_DESCRIPTION = """\
+Stop the running Leasekeeper, as SIGTERM does.
+"""
+_EXAMPLES = """\
+  leasekeeper quit -c leasekeeper.yaml
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Ask for it."""
+    parser = control_parser("quit", _DESCRIPTION, _EXAMPLES)
+    options = parser.parse_args(arguments)
+    return ask(options, "quit")
