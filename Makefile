@@ -105,7 +105,7 @@ compose-test: image image-devstack $(READY) ## the stack on a Docker engine thro
 TEMPLATE = $$(sed s/DATABASE_HOST/postgres/ docker/conf.json.tpl | base64 | tr -d '\n')
 compose-up: image image-devstack ## a task on your laptop: Vault, PostgreSQL, STS, Prometheus, Grafana
 	TEMPLATE=$(TEMPLATE) docker compose -f docker/compose.yaml up --detach --wait
-	@echo 'application :9090/coffees  health :8210/health  Vault :8200  Prometheus :9091  Grafana :3000'
+	@echo 'application :9090/coffees  status :8210/  Vault :8200  Prometheus :9091  Grafana :3000'
 
 compose-down: ## end it, with its volumes
 	TEMPLATE=- docker compose -f docker/compose.yaml down --volumes

@@ -240,6 +240,21 @@ async def test_a_full_house_gives_the_place_of_the_longest_idle_to_the_next(wire
         assert len(server._gate) <= 20
 
 
+async def test_many_who_come_at_once_do_not_get_more_places_than_there_are(wires: Wires) -> None:
+    most = 0
+    async with serving() as server:
+        server._gate._most = 20
+        async with asyncio.TaskGroup() as group:
+            for _ in range(100):
+                group.create_task(wires.connect(server))
+        for _ in range(20):
+            await asyncio.sleep(0)
+            most = max(most, len(server._gate))
+        assert await status_of(server, "/health") == 200
+
+    assert most == 20
+
+
 async def test_whoever_is_being_answered_keeps_his_place(wires: Wires) -> None:
     async with serving() as server:
         server._gate._most = 5

@@ -119,7 +119,7 @@ class Demo:
         for line in re.sub(r"(password=)[^\s\"]+", r"\1********", path.read_text()).splitlines():
             self._show(f"             {line}")
         self.say("have a look while it runs:")
-        for address in (f"http://{health}/health", f"http://{health}/metrics"):
+        for address in (f"http://{health}/", f"http://{health}/health", f"http://{health}/metrics"):
             self._show(f"             {address}")
 
     def _observers(self, path: Path, application: str, health: str) -> Observers:

@@ -59,7 +59,9 @@ class Gate:
     def opened(self, connection: web.RequestHandler) -> None:
         """Give a new connection a place, somebody else's if need be."""
         if len(self._until) >= self._most:
-            _abort(next(iter(self._idle), connection))
+            longest_idle = next(iter(self._idle), connection)
+            self.closed(longest_idle)  # now: the next one must not choose it again
+            _abort(longest_idle)
         if connection.transport is not None and not connection.transport.is_closing():
             self._wait(connection, HEAD_S)
         if self._sweeper is None:
