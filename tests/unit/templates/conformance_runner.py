@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -201,7 +202,9 @@ def run(
     except TemplateRenderError as error:
         return _failure("execute", error.message, line=error.line, column=error.column)
     except OutputError as error:
-        return _failure("execute", error.message)
+        place = re.match(r"template: :(\d+):(\d+): ", error.message)
+        line, column = map(int, place.groups()) if place else (None, None)
+        return _failure("execute", error.message, line=line, column=column)
     except FailedError as error:
         return _failure(error.kind, error.message)
 

@@ -16,8 +16,6 @@ DIFFERENCES = {
     "fields-049": _REDACTED,
     "range-071": _REDACTED,
     "math-021": _REDACTED,
-    "serialise-028": "a map cannot hold the keys 1 and true at once",
-    "write_to_file-016": "a file is written after the render, so its failure has no line",
     "secret_other-011": "the recordings have no answer to it",
 }
 """Cases in which Leasekeeper differs, and why."""

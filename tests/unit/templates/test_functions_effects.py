@@ -60,14 +60,18 @@ def test_a_paused_render_has_no_effects(tmp_path: Path) -> None:
 def test_appending_keeps_what_is_there_and_follows_no_link(tmp_path: Path) -> None:
     path, link = tmp_path / "a", tmp_path / "link"
     link.symlink_to(path)
-    effect = FileEffect(path=str(path), content=b"one", mode=0o600, append=True)
+    effect = FileEffect(
+        path=str(path), where="template: :1:3", content=b"one", mode=0o600, append=True
+    )
 
     effect.apply()
     effect.apply()
 
     assert path.read_bytes() == b"oneone"
     with pytest.raises(PublishError):
-        FileEffect(path=str(link), content=b"x", mode=0o600, append=True).apply()
+        FileEffect(
+            path=str(link), where="template: :1:3", content=b"x", mode=0o600, append=True
+        ).apply()
 
 
 def test_replacing_a_file_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
@@ -75,7 +79,7 @@ def test_replacing_a_file_replaces_a_link_and_not_what_it_points_to(tmp_path: Pa
     target.write_text("precious")
     link.symlink_to(target)
 
-    FileEffect(path=str(link), content=b"new", mode=0o600).apply()
+    FileEffect(path=str(link), where="template: :1:3", content=b"new", mode=0o600).apply()
 
     assert target.read_text() == "precious"
     assert link.read_text() == "new"
@@ -86,7 +90,7 @@ def test_a_refusal_of_the_file_system_names_the_path_and_leaves_nothing(tmp_path
     path.mkdir()
 
     with pytest.raises(PublishError) as caught:
-        FileEffect(path=str(path), content=b"s3cr3t", mode=0o600).apply()
+        FileEffect(path=str(path), where="template: :1:3", content=b"s3cr3t", mode=0o600).apply()
 
     assert caught.value.path == str(path)
     assert "s3cr3t" not in str(caught.value)

@@ -246,3 +246,12 @@ def test_malformed_literals_are_errors(literal: str) -> None:
 
 def test_floats_of_single_precision_round() -> None:
     assert to_single(0.1) == struct.unpack("f", struct.pack("f", 0.1))[0]
+
+
+def test_a_map_tells_true_from_one() -> None:
+    """Python's own maps do not, and YAML reads ``y`` as true."""
+    keys = InterfaceMap({1: "int"})
+    keys[True], keys[1.0] = "bool", "float"
+
+    assert to_text(keys) == "map[1:int 1:float true:bool]"
+    assert (keys[1], keys[True], keys.get(1.0), keys.get(False)) == ("int", "bool", "float", None)

@@ -24,7 +24,10 @@ def deep_equal(a: Any, b: Any) -> bool:
 def copied(value: Any) -> Any:
     """Return a copy of the lists and maps in *value*; everything else cannot change."""
     if isinstance(value, dict):
-        return type(value)((key, copied(member)) for key, member in value.items())
+        result = type(value)()
+        for key, member in value.items():
+            result[key] = copied(member)
+        return result
     if isinstance(value, list):
         return type(value)(map(copied, value))
     return value

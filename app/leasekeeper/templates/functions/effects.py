@@ -35,11 +35,13 @@ _NOT_MENDED_BY_TIME = frozenset(
 class FileEffect:
     """A file that a template wants written.
 
-    *user* and *group* are numbers, None leaves them as they are. *append* adds to what is there;
-    otherwise the file is replaced at once, and a reader sees the old or the new one.
+    *where* is the place in the template. *user* and *group* are numbers, None leaves them as they
+    are. *append* adds to what is there; otherwise the file is replaced at once, and a reader sees
+    the old or the new one.
     """
 
     path: str
+    where: str
     content: bytes = field(repr=False)
     mode: int
     user: int | None = None
@@ -55,7 +57,7 @@ class FileEffect:
             self._append() if self.append else self._replace()
         except OSError as error:
             why = (error.strerror or "error").lower()
-            msg = f"error calling writeToFile: open {self.path}: {why}"
+            msg = f"{self.where}: error calling writeToFile: open {self.path}: {why}"
             kind = Unwritable if error.errno in _NOT_MENDED_BY_TIME else PublishError
             raise kind(msg, path=self.path, errno=error.errno) from None
 
@@ -96,6 +98,7 @@ def write_to_file(run: Run, path: str, user: str, group: str, mode: str, *rest: 
     content = encode(rest[-1]) + (b"\n" if "newline" in flags else b"")
     effect = FileEffect(
         path=path,
+        where=run.where(),
         content=content,
         mode=parse_uint(mode, 8, 32) & 0o7777,
         user=_number_of(user, lambda name: pwd.getpwnam(name).pw_uid, "user"),

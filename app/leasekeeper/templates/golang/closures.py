@@ -168,8 +168,10 @@ def invocation(function: Function, arguments: list[Evaluate], command: Node, nam
 
     def call_with_run(frame: Frame) -> Any:
         values = known or [argument(frame) for argument in arguments]
+        run = frame[RUN]
+        run.caller = command
         try:
-            return called(frame[RUN], *values)
+            return called(run, *values)
         except GoError as error:
             raise _failed(command, name, error) from None
 
@@ -219,7 +221,10 @@ def piped_invocation(
         if not takes_any and type(value) is not wanted:
             value = coerce(value, last, place, typed_nil=False)
         try:
-            return called(frame[RUN], *values, value) if run else called(*values, value)
+            if not run:
+                return called(*values, value)
+            frame[RUN].caller = command
+            return called(frame[RUN], *values, value)
         except GoError as error:
             raise _failed(command, name, error) from None
 

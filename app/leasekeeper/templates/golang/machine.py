@@ -54,6 +54,7 @@ class Run:
         self.paused = False
         self.depth = 0
         self.callee: tuple[Code, Any, int] | None = None
+        self.caller: Node | None = None
         self._codes = codes
         self._name = name
         self._text = text
@@ -61,6 +62,7 @@ class Run:
         self._steps = 0
         self._deadline = monotonic() + MAX_SECONDS
         self._executions = 0
+        self._code: Code | None = None
         self._concealed: set[str] = set()
         self._written: list[str] = []
         self.write = self._written.append
@@ -105,6 +107,12 @@ class Run:
         if self.paused:
             raise Paused
 
+    def where(self) -> str:
+        """Return the place of the function that is called now, as errors name it."""
+        assert self.caller is not None
+        assert self._code is not None
+        return self._executing(self.caller, self._code)[1]
+
     def conceal(self, value: str) -> None:
         """Keep *value* out of error messages, like the values of secrets."""
         self._concealed.add(value)
@@ -121,7 +129,7 @@ class Run:
             raise GoError(f"template: no template {quote(name)} associated with template {own}")
         if self._executions >= _MAX_EXECUTIONS:
             raise _TooDeepError
-        outer, depth, paused = self._written, self.depth, self.paused
+        outer, depth, paused, caller = self._written, self.depth, self.paused, self._code
         self._redirect([])
         self._executions += 1
         self.depth, self.paused = 0, False
@@ -132,7 +140,7 @@ class Run:
         except TemplateRenderError as error:
             raise GoError(error.message) from None
         finally:
-            self.depth = depth
+            self.depth, self._code = depth, caller
             self.paused = self.paused or paused
             self._executions -= 1
             self._redirect(outer)
@@ -185,7 +193,7 @@ class Run:
         stack: list[tuple[Code, Frame, int]] = []
         at = 0 if code.operations else RETURN
         while True:
-            operations = code.operations
+            self._code, operations = code, code.operations
             try:
                 while at >= 0:
                     at = operations[at](frame)
@@ -219,11 +227,10 @@ class Run:
     def _located(self, fault: Fault, code: Code) -> TemplateRenderError:
         from leasekeeper.templates.golang.redaction import redact  # only errors need it
 
-        place = Position.at(self._text, fault.node.position)
-        where = f"{self._name}:{place.line}:{place.column}"
+        place, where = self._executing(fault.node, code)
         problem = shortened(redact(fault.message, *self._secrets()))
         error = TemplateRenderError(
-            f"template: {where}: executing {quote(code.name)} at <{source(fault.node)}>: {problem}",
+            f"{where}: {problem}",
             template=self._name,
             line=place.line,
             column=place.column,
@@ -231,6 +238,11 @@ class Run:
         )
         error.code = fault.code
         return error
+
+    def _executing(self, node: Node, code: Code) -> tuple[Position, str]:
+        place = Position.at(self._text, node.position)
+        where = f"{self._name}:{place.line}:{place.column}"
+        return place, f"template: {where}: executing {quote(code.name)} at <{source(node)}>"
 
     def _secrets(self) -> tuple[list[Snapshot], set[str]]:
         """Return what no error message may show: snapshots, and values from elsewhere."""

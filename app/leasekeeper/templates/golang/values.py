@@ -31,14 +31,13 @@ func                        `leasekeeper.templates.golang.functions.Function`
 Slices and maps are shared by reference, as in Go. Always dispatch on ``type(value)``, never with
 ``isinstance``: ``bool`` is an ``int`` in Python, and in Go it is not.
 
-Go's slices share memory when they overlap and its maps tell 1 from 1.0 as keys of
-``map[interface {}]...``; neither is imitated.
+Go's slices share memory when they overlap; that is not imitated.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -171,6 +170,8 @@ def map_type(key: str, element: str) -> type[dict[Any, Any]]:
     """Return the Python class of the Go type ``map[key]element``."""
     if (key, element) == ("string", EMPTY_INTERFACE):
         return dict
+    if (key, element) == (EMPTY_INTERFACE, EMPTY_INTERFACE):
+        return InterfaceMap
     name = f"map[{key}]{element}"
     names = {"__slots__": (), "go_type": name, "key": key, "element": element}
     return type(name, (GoMap,), names)
@@ -208,7 +209,51 @@ class NilList(GoSlice):
 NIL_CONTAINERS = frozenset({NilMap, NilStrings, NilList})
 
 
-InterfaceMap = map_type(EMPTY_INTERFACE, EMPTY_INTERFACE)
+class InterfaceMap(GoMap):
+    """A map with keys of any type, as YAML makes them: 1, 1.0 and true are three keys."""
+
+    __slots__ = ()
+    go_type = "map[interface {}]interface {}"
+    key = EMPTY_INTERFACE
+    element = EMPTY_INTERFACE
+
+    def __init__(self, entries: Mapping[Any, Any] | None = None) -> None:
+        super().__init__()
+        self.update(entries or {})
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(_stored(key))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(_stored(key), value)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(_stored(key))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (key[1] if type(key) is tuple else key for key in super().__iter__())
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of *key*, or *default*."""
+        return super().get(_stored(key), default)
+
+    def keys(self) -> KeysView[Any]:  # type: ignore[override]
+        """Return the keys."""
+        return KeysView(self)
+
+    def items(self) -> ItemsView[Any, Any]:  # type: ignore[override]
+        """Return keys and values."""
+        return ItemsView(self)
+
+    def update(self, other: Mapping[Any, Any]) -> None:  # type: ignore[override] # no pairs
+        """Take what *other* has."""
+        for key in other:
+            self[key] = other[key]
+
+
+def _stored(key: Any) -> Any:
+    """Return what stands for *key* in a `dict`, to which True, 1 and 1.0 are the same."""
+    return (type(key), key) if type(key) is bool or type(key) is float else key
 
 
 class GoChannel:
