@@ -1,9 +1,9 @@
 """Random templates: most make sense, some do not.
 
 Every function whose result depends on its arguments alone takes part. Left out are those that read
-a clock, a random source or the machine, what shows an address (``%p``, channels), sprig's ``keys``
-and ``values`` and spew's maps, whose order is random in the real agent, and what it would loop over
-for ever.
+a clock, a random source or the machine, or make keys, what shows an address (``%p``, channels),
+sprig's ``keys`` and ``values`` and spew's maps, whose order is random in the real agent, and what
+it would loop over for ever.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LISTS = """
 (sprig_list)|(sprig_list 1 2 3)|(sprig_list "b" "a" "c")|(sprig_list 1 "a" nil 2.5 true)
 (split "," "x,y,,z")|(parseJSON `[1,"a",null,[true],{"k":1.5}]`)|(sprig_until 4)
 (sprig_list (sprig_list 1) (sprig_dict "a" 1))|(sprig_splitList "/" "a/b")
-(sprig_seq 1 3 | split " ")|(sprig_tuple 3 1 2)
+(sprig_seq 1 3 | split " ")|(sprig_tuple 3 1 2)|(sprig_untilStep 3 9 2)|(sprig_list 1 1.0 "1")
 (parseYAML "- 1\\n- a\\n- 2.5\\n- yes\\n- ~\\n- [b]\\n- {c: 1}")
 """
 _MAPS = """
@@ -34,9 +34,21 @@ _MAPS = """
 (parseJSON `{"z":1,"a":{"b":[1,2.50,"x"]},"é":null,"n":1e100,"big":12345678901234567890}`)
 (parseYAML "b: 1\\na: [x, {y: z}]\\nc: 0x10\\nd: 1.5\\ne: ~\\nf: 2001-01-01\\ng: 'q'\\n1: one")
 (sprig_split "/" "a/b/c")|(parseJSON `{"a":"1","b":"2"}`)|(splitToMap ";" ":" "a:1;b:2")
+(parseYAML "y: 1\\n1: a\\n1.0: b\\nn: {2: c}\\n0: d")
+(sprig_dict "b" true "a" (sprig_dict "x" 1 "y" 2))
+(parseYAML "a: &x {k: 1}\\nb:\\n  <<: *x\\n  l: 2\\nc: |\\n  t\\nd: >-\\n  u\\n  v")
 """
-# NAME KINDS: F format, G one without *, s text, n number, l list, m map, a anything, * any number
-# of the last.
+_TIMES = """
+(sprig_toDate "2006-01-02" "2023-05-06")|(sprig_toDate "2006-01-02 15:04:05" "1999-12-31 23:59:59")
+(sprig_toDate "2006-01-02" "nonsense")|(sprig_mustToDate "2006-01-02" "2024-02-29")
+"""
+_LAYOUTS = r"""
+"2006-01-02"|"Mon Jan _2 15:04:05 2006"|"2006-01-02T15:04:05Z07:00"|"02/01/06 03:04PM"
+"Monday, January 2"|"15:04:05.000"|"002 .00 -0700 MST"|""|"1 2 3 4 5 6"
+"""
+_ZONES = '"UTC"|"America/New_York"|"Asia/Kolkata"|"Nowhere"|""'
+# NAME KINDS: F format, G one without *, s text, n number, l list, m map, a anything, t time, L its
+# layout, Z zone, * any number of the last.
 _FUNCTIONS = """
 print a*|println a*|printf Fa*|len l|len s|len m|index la|index ma|index an|slice snn|slice ln
 eq aa|eq aaa|ne aa|lt nn|lt ss|le aa|gt nn|ge aa|and aa|or aa|and aaa|not a|html a|js a|urlquery a
@@ -74,11 +86,40 @@ sprig_urlParse s|sprig_urlJoin m|sprig_semver s|sprig_semverCompare ss|sprig_dur
 sprig_durationRound a|sprig_regexMatch ss|sprig_regexFind ss|sprig_regexFindAll ssn
 sprig_regexReplaceAll sss|sprig_regexReplaceAllLiteral sss|sprig_regexSplit ssn
 sprig_regexQuoteMeta s|sprig_repeat ns|sprig_htmlDate a
+sprig_mustAppend la|sprig_mustChunk nl|sprig_mustCompact l|sprig_mustDeepCopy a|sprig_mustFromJson s
+sprig_mustInitial l|sprig_mustLast l|sprig_mustMerge mm|sprig_mustMergeOverwrite mm
+sprig_mustPrepend la|sprig_mustPush la|sprig_mustRegexFind ss|sprig_mustRegexFindAll ssn
+sprig_mustRegexMatch ss|sprig_mustRegexReplaceAll sss|sprig_mustRegexReplaceAllLiteral sss
+sprig_mustRegexSplit ssn|sprig_mustRest l|sprig_mustReverse l|sprig_mustSlice lnn|sprig_mustToJson a
+sprig_mustToPrettyJson a|sprig_mustToRawJson a|sprig_mustUniq l|sprig_mustWithout la
+sprig_osClean s|sprig_osDir s|sprig_osExt s|sprig_osIsAbs s|sprig_push la|sprig_trimall ss
+sprig_seq n|sprig_seq nn|sprig_until n|sprig_untilStep nnn|sprig_list a*|sprig_tuple a*
+sprig_dict sasa|sprig_dict a*|sprig_dict|sprig_hello|sprig_expandenv s|sprig_env s
+sprig_date Lt|sprig_dateInZone LtZ|sprig_date_in_zone LtZ|sprig_dateModify st
+sprig_must_date_modify st|sprig_mustDateModify st|sprig_date_modify st|sprig_htmlDateInZone tZ
+sprig_htmlDate t|sprig_unixEpoch t|sprig_toDate Ls|sprig_mustToDate Ls|toJSON t|toYAML t|print t
+sprig_kindOf t|sprig_typeOf t|sprig_duration n|sprig_durationRound t
+env s|envOrDefault ss|mustEnv s|executeTemplate sa|executeTemplate sa|scratch.Get s|scratch.Key s
+scratch.Set sa|scratch.SetX sa|scratch.MapSet ssa|scratch.MapSetX ssa|scratch.MapValues s
 """
 _FLAGS = ["", "", "+", "-", "#", " ", "0", "+#"]
 _WIDTHS = ["", "", "5", "10", ".2", "8.3", ".0", "*"]
 _VERBS = list("vvsdqxXtTfgeGEboOcU%")
-_CHAINS = ["", "", "", ".a", ".x.y", " | print", " | len", " | printf `%v`", " | toJSON", " | not"]
+_CHAINS = [
+    "",
+    "",
+    "",
+    ".a",
+    ".x.y",
+    " | print",
+    " | len",
+    " | printf `%v`",
+    " | toJSON",
+    " | not",
+    ".Int64",
+    ".Float64",
+    ".String",
+]
 
 
 def _lines(text: str) -> list[str]:
@@ -105,20 +146,24 @@ _LEAVES = {
     "a": _anything,
     "F": _formats,
     "G": _plain,
+    "t": st.sampled_from(_lines(_TIMES)),
+    "L": st.sampled_from(_lines(_LAYOUTS)),
+    "Z": st.sampled_from(_ZONES.split("|")),
 }
 
 
 def _call(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     @st.composite
     def call(draw: st.DrawFn) -> str:
-        name, kinds = draw(st.sampled_from(_lines(_FUNCTIONS))).split()
+        name, _, kinds = draw(st.sampled_from(_lines(_FUNCTIONS))).partition(" ")
         if kinds.endswith("*"):
             kinds = kinds[:-2] + kinds[-2] * draw(st.integers(0, 3))
         arguments = []
         for kind in kinds:
             choice = draw(st.integers(0, 19))
-            leaf = _anything if choice == 0 else _LEAVES[kind]
-            arguments.append(draw(inner if choice in range(1, 6) and kind not in "FG" else leaf))
+            # What is no time would be the time of day.
+            leaf = _anything if choice == 0 and kind != "t" else _LEAVES[kind]
+            arguments.append(draw(inner if choice in range(1, 6) and kind not in "FGLZt" else leaf))
         return f"({' '.join((name, *arguments))}){draw(st.sampled_from(_CHAINS))}"
 
     return call().map(lambda text: f"({text})" if " | " in text else text)
@@ -135,7 +180,10 @@ def _block(parts: tuple[str, str, str, str, str]) -> str:
 
 _OPENINGS = ["if", "with", "range", "range $i, $e :=", "range $e :=", "with $x :=", "if $c :="]
 _MIDDLES = ["else", "else", "else if .x", "else with 1"]
-_BODIES = """{{ . }}|{{ $e }}|{{ $i }}={{ $e }};|{{ break }}|{{ continue }}x| a |{{- " b" -}}
+_BODIES = """{{ $v = $i }}{{ $v }}|{{ with $e }}{{ . }}{{ else }}-{{ end }}
+{{ range . }}{{ . }},{{ end }}
+{{ block "b" . }}{{ $ }}{{ end }}|{{ with $w := . }}{{ $w }}{{ end }}|{{ $i = len "ab" }}{{ $i }}
+{{ . }}|{{ $e }}|{{ $i }}={{ $e }};|{{ break }}|{{ continue }}x| a |{{- " b" -}}
 {{ $v = . }}{{ $v }}|{{ template "t" . }}|{{ if . }}y{{ end }}|{{/* c */}}
 {{ printf "%T" . }},|{{ .a }}"""
 _bodies = st.sampled_from(_lines(_BODIES))
@@ -148,7 +196,24 @@ blocks = st.tuples(
     st.one_of(_bodies, _actions),
 ).map(_block)
 PRELUDE = '{{ define "t" }}<{{ . }}>{{ end }}{{ $v := 1 }}{{ $e := 2 }}{{ $i := 3 }}'
-templates = st.one_of(
+_sound = st.one_of(
     _actions, _actions, st.lists(blocks | _actions | _bodies, max_size=3).map("".join)
-).map(PRELUDE.__add__)
+)
+_PIECES = """{{|}}|{{-| -}}|(|)|"|`|'| |\n|.|$|$x|,|:=|=|1|-|+|0x|_|/*|*/|{{/*|end|else
+if|range|break|nil|define|template|block|with|continue|true|e5|é|\\|#|;|.a|..
+{{ end }}|{{ else }}|{{ define "z" }}"""
+_pieces = st.sampled_from([*_PIECES.replace("\n", "|").split("|"), "|", "\n", "|print"])
+
+
+@st.composite
+def _broken(draw: st.DrawFn) -> str:
+    """Return a template in which a few characters are missing, or too many."""
+    text = draw(_sound)
+    for _ in range(draw(st.integers(1, 2))):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(_pieces | st.just("")) + text[at + draw(st.integers(0, 3)) :]
+    return text
+
+
+templates = st.one_of(_sound, _sound, _sound, _broken()).map(PRELUDE.__add__)
 """Templates, none of which needs a secret or a file."""
