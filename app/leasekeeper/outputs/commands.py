@@ -26,14 +26,16 @@ _AWS_CREDENTIALS = frozenset(
 _REAP_S = 1.0  # a killed process that does not end within this hangs in the kernel
 
 
-def child_environment(environ: Mapping[str, str], *, destination: str) -> dict[str, str]:
+def child_environment(
+    environ: Mapping[str, str], *, destination: str | None = None
+) -> dict[str, str]:
     """Return *environ* without what belongs to Leasekeeper, plus ``LEASEKEEPER_OUTPUT``."""
     kept = {
         name: value
         for name, value in environ.items()
         if not name.startswith(_OUR_PREFIXES) and name not in _AWS_CREDENTIALS
     }
-    return {**kept, "LEASEKEEPER_OUTPUT": destination}
+    return kept if destination is None else {**kept, "LEASEKEEPER_OUTPUT": destination}
 
 
 async def run_command(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -56,10 +58,11 @@ async def run_command(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return await process.wait()
     finally:
         if process.returncode is None:
-            await _kill_group(process)
+            await kill_group(process)
 
 
-async def _kill_group(process: asyncio.subprocess.Process) -> None:
+async def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill *process* and what it has started; one that hangs in the kernel is left behind."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from leasekeeper.errors import AgentError, OutputError
 from leasekeeper.files.kept_group import KeptGroup
 from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Output, Rendering
 from leasekeeper.outputs.output_file import OutputFile
-from leasekeeper.secrets.request import SecretRequest
-from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.outputs.render_attempt import Attempt, View
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.trouble import Trouble
-from leasekeeper.templates.source import Dependency, FileRequest
+from leasekeeper.templates.source import Dependency
 
 
 class OutputGroup:
@@ -74,13 +73,14 @@ class OutputGroup:
         each = [self._notifier, *(output.notifier for output in self.outputs)]
         return tuple(notifier for notifier in each if notifier is not None)
 
-    def render(
-        self,
-        snapshot_of: Callable[[SecretRequest], Snapshot | None],
-        text_of: Callable[[FileRequest], str | None],
-    ) -> tuple[Rendering, ...] | None:
+    def begin(self, view: View) -> list[Attempt]:
+        """Return the renders that are due now, for `finish` once they have been run."""
+        return [attempt for output in self.outputs for attempt in output.begin(view)]
+
+    def finish(self, attempts: Sequence[Attempt]) -> tuple[Rendering, ...] | None:
         """Return new content for every file, or None when it cannot be had for one of them."""
-        found = [output.render(snapshot_of, text_of) for output in self.outputs]
+        pairs = zip(self.outputs, attempts, strict=True)
+        found = [output.finish([attempt]) for output, attempt in pairs]
         renderings = tuple(rendering for rendering in found if rendering is not None)
         if len(renderings) == len(found):
             return renderings

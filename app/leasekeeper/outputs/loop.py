@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
@@ -21,6 +21,7 @@ from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Output
 from leasekeeper.outputs.output_file import OutputFile
 from leasekeeper.outputs.patrol import Look, Patrol
+from leasekeeper.outputs.render_attempt import Attempt, View, run_all
 from leasekeeper.outputs.tell import TellApplication, notifier_for
 from leasekeeper.outputs.watched_files import WatchedFiles
 from leasekeeper.runtime.backoff import Backoff
@@ -33,12 +34,13 @@ from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import LifecycleSection, OutputSection, WaitSection
 from leasekeeper.telemetry.metrics import RENDERS
-from leasekeeper.templates.source import Dependency, FileRequest, Source
+from leasekeeper.templates.source import Dependency, FileRequest, ProgramWanted, Source
 
 if TYPE_CHECKING:
     from leasekeeper.outputs.group import OutputGroup
 
 IN_MEMORY = "memory"  # not the name of a mount, which starts with a slash
+PROGRAMS = "programs"  # nor is this
 OUTPUTS_AT_A_TIME = 16
 """Per mount. More than its threads, because some wait for the operator's programs instead."""
 RETRY = Backoff(minimum_s=1.0, maximum_s=60.0)
@@ -95,11 +97,8 @@ class _Unit(Protocol):
     @property
     def notifiers(self) -> tuple[Notifier, ...]: ...
 
-    def render(
-        self,
-        snapshot_of: Callable[[SecretRequest], Snapshot | None],
-        text_of: Callable[[FileRequest], str | None],
-    ) -> Any: ...
+    def begin(self, view: View) -> list[Attempt]: ...
+    def finish(self, attempts: Sequence[Attempt]) -> Any: ...
     async def publish(self, rendering: Any) -> bool: ...
     async def repair(self) -> bool: ...
     @property
@@ -136,6 +135,8 @@ class _Turn:
     made_of: MadeOf = ()
     successor: _Unit | None = None
     successor_of: MadeOf = ()
+    waits: bool = False
+    """Whether its templates run programs, so that it is rendered in a thread."""
     dirty: bool = True
     refreshing: bool = False
     due_at: float = 0.0
@@ -487,8 +488,11 @@ class OutputLoop:
             await asyncio.sleep(0)
             if unit is turn.shown:
                 turn.dirty = False  # a change from here on needs another render
-            before = turn.used
-            rendering = unit.render(self._store.snapshot, self._files.text)
+            attempts = None if turn.waits else self._attempt(turn, unit)
+        if attempts is None:
+            attempts = await self._attempt_in_thread(unit)
+        before = turn.used
+        rendering = unit.finish(attempts)
         self._depend(turn, before, turn.used)
         published = rendering is not None and await unit.publish(rendering)
         for output in unit.outputs:
@@ -500,6 +504,26 @@ class OutputLoop:
     def _release_if_settled(self) -> None:
         if not self._unsettled:
             self.settled.release()
+
+    def _attempt(self, turn: _Turn, unit: _Unit) -> list[Attempt] | None:
+        """Render, or return None for what has to wait for a program."""
+        attempts = unit.begin(View(snapshot=self._store.snapshot, text=self._files.text))
+        try:
+            run_all(attempts)
+        except ProgramWanted:
+            turn.waits = True
+            return None
+        return attempts
+
+    async def _attempt_in_thread(self, unit: _Unit) -> list[Attempt]:
+        from leasekeeper.outputs.programs import Programs
+
+        async with Programs(self._make.environ) as programs:
+            # Meanwhile the world goes on; whoever asks twice gets the same answer all the same.
+            snapshot, text = cache(self._store.snapshot), cache(self._files.text)
+            attempts = unit.begin(View(snapshot=snapshot, text=text, program=programs.run))
+            await self._workers.run(PROGRAMS, run_all, attempts, deadline_s=None)
+        return attempts
 
     def _depend(
         self, turn: _Turn, before: frozenset[Dependency], used: frozenset[Dependency]

@@ -5,29 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from leasekeeper.errors import AgentError, OutputError, TemplateRenderError, ValidationFailed
+from leasekeeper.errors import AgentError, OutputError, TemplateRenderError
 from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.patrol import Look
+from leasekeeper.outputs.render_attempt import Attempt, View
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.trouble import Trouble
-from leasekeeper.templates.source import (
-    Dependency,
-    Effect,
-    FileRequest,
-    RenderContext,
-    Rendered,
-    Source,
-)
+from leasekeeper.templates.source import Dependency, Effect, Source
 
 _DIGEST_KEY = secrets.token_bytes(16)  # an unkeyed digest would betray a short secret
 
@@ -90,8 +83,9 @@ class Place(Protocol):
 class Output:
     """One file of the application, made from one source, and what is known of it.
 
-    `render` does not block; `publish` and `repair` wait for worker threads. None of them raises
-    for what a template, a secret or a file system can do wrong: that is in `outcome` and `error`.
+    `begin` and `finish` do not block; `publish` and `repair` wait for worker threads. None of them
+    raises for what a template, a secret or a file system can do wrong: that is in `outcome` and
+    `error`.
     One of them at a time, please. The attributes are for reading, and none holds a secret.
     """
 
@@ -175,73 +169,31 @@ class Output:
                 self.published_snapshots = old.published_snapshots
                 self.digest, self.size_bytes = old.digest, old.size_bytes
 
-    def render(
-        self,
-        snapshot_of: Callable[[SecretRequest], Snapshot | None],
-        text_of: Callable[[FileRequest], str | None],
-    ) -> Rendering | None:
-        """Return new content, or None when something is missing or the template fails."""
-        snapshots: dict[SecretRequest, Snapshot] = {}
-        asked: set[Dependency] = set()
-        absent: set[Dependency] = set()
+    def begin(self, view: View) -> list[Attempt]:
+        """Return the render that is due now, for `finish` once it has been run."""
+        return [Attempt(self.label, self._source, view, self._environ)]
 
-        def secret(request: SecretRequest) -> Snapshot | None:
-            asked.add(request)
-            snapshot = snapshot_of(request)
-            if snapshot is None:
-                absent.add(request)
-            else:
-                snapshots[request] = snapshot
-            return snapshot
-
-        def file(request: FileRequest) -> str | None:
-            asked.add(request)
-            text = text_of(request)
-            if text is None:
-                absent.add(request)
-            return text
-
-        context = RenderContext(secret=secret, file=file, environ=self._environ)
-        try:
-            content, rendered = self._render(context)
-        except AgentError as error:
+    def finish(self, attempts: Sequence[Attempt]) -> Rendering | None:
+        """Return new content, or None when something is missing or the template has failed."""
+        (attempt,) = attempts
+        asked, error, rendered = attempt.asked, attempt.error, attempt.rendered
+        if rendered is None:
+            assert error is not None
             # Whatever could lead to another result is still worth a render.
             sticky = isinstance(error, TemplateRenderError) and error.sticky
-            self.used = frozenset(asked - absent) if sticky else self.used | asked
+            self.used = frozenset(asked - attempt.absent) if sticky else self.used | asked
             self._effects = ()
             self._failed(error, self._render_trouble)
             return None
         self.used = frozenset(asked)
         self._render_trouble.recovered()
         self._note_missing(rendered.missing)
-        effects = self._effects + rendered.effects
+        content, effects = attempt.content, self._effects + rendered.effects
         self._effects = effects if content is None else ()
         if content is None:
             return None
-        return Rendering(content=content, snapshots=tuple(snapshots.values()), effects=effects)
-
-    def _render(self, context: RenderContext) -> tuple[bytes | None, Rendered]:
-        try:
-            rendered = self._source.render(context)
-            text = rendered.text
-            # Surrogates are how bytes that are not UTF-8 travel through files and environment.
-            content = None if text is None else text.encode("utf-8", "surrogateescape")
-        except AgentError:
-            raise
-        except UnicodeEncodeError:
-            msg = f"the content of {self.label} has half of a surrogate pair"
-            raise ValidationFailed(msg) from None
-        except Exception as error:  # noqa: BLE001 - the other outputs go on
-            raise self._unexpected(error) from None
-        return content, rendered
-
-    def _unexpected(self, error: Exception) -> TemplateRenderError:
-        # Neither its text nor its traceback: both may quote a value.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{frame.filename}:{frame.lineno}"
-        log.error("template.crashed", output=self.label, error=type(error).__name__, at=place)
-        message = f"rendering {self.label} ended in an unexpected {type(error).__name__}"
-        return TemplateRenderError(message, hint="this is a bug in Leasekeeper; please report it")
+        snapshots = tuple(attempt.snapshots.values())
+        return Rendering(content=content, snapshots=snapshots, effects=effects)
 
     def _note_missing(self, missing: frozenset[Dependency]) -> None:
         # What the first render asks for, nobody has asked for before: waiting is no event then,

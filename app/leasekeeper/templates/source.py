@@ -25,14 +25,19 @@ class FileRequest:
 Dependency = SecretRequest | FileRequest
 
 
+class ProgramWanted(Exception):
+    """The template runs a program: render it once more, in a thread that may wait."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderContext:
-    """Everything a render may look at. Rendering never asks Vault and never blocks.
+    """Everything a render may look at. Rendering never asks Vault, and never blocks
+    but for *program*.
 
     *secret* returns the newest snapshot of a request, or None while there is none. *file* returns
     a watched file's content, or None while it has not been read. *program* runs a program, given
-    as a list, and returns what it prints; it blocks, so only who renders in a worker thread may
-    offer it. None forbids templates to run programs.
+    as a list, and returns what it prints; in the event loop it raises `ProgramWanted` instead,
+    because it blocks. None forbids templates to run programs.
     """
 
     secret: Callable[[SecretRequest], Snapshot | None]

@@ -13,8 +13,7 @@ import pytest
 from leasekeeper.errors import PublishError, TemplateRenderError
 from leasekeeper.templates.functions import functions
 from leasekeeper.templates.functions.effects import FileEffect
-from leasekeeper.templates.functions.programs import run_program
-from leasekeeper.templates.golang.functions import GoError
+from leasekeeper.templates.golang import machine
 from leasekeeper.templates.source import RenderContext, Rendered
 from leasekeeper.templates.template import Template
 
@@ -25,7 +24,13 @@ def _render(
     program: Callable[[tuple[str, ...]], str] | None = None,
     environ: dict[str, str] | None = None,
 ) -> Rendered:
-    template = Template.compile(text, name="", functions=functions(), error_on_missing_key=False)
+    template = Template.compile(
+        text,
+        name="",
+        functions=functions(),
+        error_on_missing_key=False,
+        on_unresolved="nil" if program else "pause",
+    )
     return template.render(
         RenderContext(secret=lambda _request: None, program=program, environ=environ or {})
     )
@@ -149,31 +154,36 @@ def test_a_plugin_gets_its_arguments_trimmed_and_without_empty_ones() -> None:
     assert asked == [("tool", "a", "b c")]
 
 
-def test_a_render_that_waits_runs_no_program() -> None:
-    def program(argv: tuple[str, ...]) -> str:
-        raise AssertionError(argv)
+def test_a_program_runs_in_every_pass_as_in_the_agent() -> None:
+    asked = []
+    text = '{{ with secret "a" }}{{ end }}{{ plugin "tool" "x" }}'
 
-    assert _render('{{ secret "a" }}{{ plugin "tool" }}', program=program).text is None
-
-
-def test_a_program_is_run_without_a_shell_and_its_output_trimmed() -> None:
-    assert run_program(("echo", "a  b", "$HOME")) == "a  b $HOME"
+    assert _render(text, program=lambda argv: asked.append(argv) or "").text is None
+    assert asked == [("tool", "x")]
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (("false",), 'exec "false": exit status 1'),
-        (("/no/such/program",), 'exec "/no/such/program": no such file or directory'),
-    ],
-)
-def test_a_program_that_fails_is_an_error_without_its_output(
-    argv: tuple[str, ...], message: str
+def test_the_time_of_a_program_does_not_count_as_the_templates(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(GoError) as caught:
-        run_program(argv)
+    now = 0.0
 
-    assert str(caught.value) == message
+    def program(_argv: tuple[str, ...]) -> str:
+        nonlocal now
+        now += 30
+        return " said\n"
+
+    monkeypatch.setattr(machine, "monotonic", lambda: now)
+    text = '{{ range 3 }}{{ plugin "tool" }}{{ end }}'
+
+    assert _render(text, program=program).text == "saidsaidsaid"
+
+
+def test_natively_templates_run_no_programs() -> None:
+    template = Template.compile('{{ plugin "tool" }}', name="", functions=functions())
+    context = RenderContext(secret=lambda _request: None, program=lambda _argv: "ran")
+
+    with pytest.raises(TemplateRenderError, match="templates do not run programs here"):
+        template.render(context)
 
 
 # --- scratch, executeTemplate, environment ------------------------------------------------------

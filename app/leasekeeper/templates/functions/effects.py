@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leasekeeper.errors import PublishError, Unwritable
+from leasekeeper.templates.functions.texts import trim_space
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import parse_int, parse_uint
+from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.values import encode
 
 if TYPE_CHECKING:
@@ -125,15 +127,16 @@ def _number_of(name: str, look_up: Callable[[str], int], what: str) -> int | Non
 
 @functions.add("plugin", "string", "...string", run=True)
 def plugin(run: Run, name: str, *arguments: str) -> str:
-    """Return what a program prints, if whoever renders lets templates run programs."""
+    """Return what a program prints. Only in Vault Agent's dialect, and it runs in every pass."""
     if not name:
         return ""
-    if run.context.program is None:
-        msg = f'exec "{name}": templates do not run programs here'
+    if run.pauses or run.context.program is None:
+        msg = f"exec {quote(name)}: templates do not run programs here"
         raise GoError(msg)
-    run.settle()
     kept = [argument.strip() for argument in arguments]
-    return run.context.program((name, *(argument for argument in kept if argument)))
+    with run.waiting():
+        printed = run.context.program((name, *(argument for argument in kept if argument)))
+    return trim_space(printed)
 
 
 @functions.add("spew_dump", "...interface {}")

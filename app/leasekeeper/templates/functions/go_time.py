@@ -13,6 +13,7 @@ from leasekeeper.templates.golang.values import GoInteger, Int64
 
 RFC3339 = "2006-01-02T15:04:05Z07:00"
 RFC3339_NANO = "2006-01-02T15:04:05.999999999Z07:00"
+_OUTSIDE = "time: outside of the years 1 to 9999"
 _STRING = "2006-01-02 15:04:05.999999999 -0700 MST"
 
 # Not from the calendar module, whose names follow the locale.
@@ -103,13 +104,18 @@ class GoTime(TextStruct):
                 self.moment.tzinfo
             )
         except OverflowError:
-            msg = "time: outside of the years 1 to 9999"
-            raise GoError(msg) from None
+            raise GoError(_OUTSIDE) from None
         return GoTime(later, nanosecond)
 
     def in_zone(self, zone: tzinfo | None) -> GoTime:
-        """Return the same moment in *zone*; None is the local one."""
-        return replace(self, moment=self.moment.astimezone(zone))
+        """Return the same moment in *zone*; None is the local one.
+
+        :raises GoError: if the years 1 to 9999 do not hold it there.
+        """
+        try:
+            return replace(self, moment=self.moment.astimezone(zone))
+        except OverflowError:
+            raise GoError(_OUTSIDE) from None
 
     def plus_date(self, years: int, months: int, days: int) -> GoTime:
         """Return the time on another date, normalised as Go does (31 April is 1 May)."""
@@ -120,8 +126,7 @@ class GoTime(TextStruct):
             first = self.moment.replace(year=year, month=month + 1, day=1)
             moved = first + timedelta(days=self.moment.day - 1 + days)
         except (OverflowError, ValueError):
-            msg = "time: outside of the years 1 to 9999"
-            raise GoError(msg) from None
+            raise GoError(_OUTSIDE) from None
         return replace(self, moment=moved)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from leasekeeper.templates.golang.functions import Function, FunctionTable, GoError
 from leasekeeper.templates.golang.ordering import sorted_keys
 from leasekeeper.templates.golang.quoting import quote
-from leasekeeper.templates.golang.values import GoStruct
+from leasekeeper.templates.golang.values import GoStruct, NilList
 
 if TYPE_CHECKING:
     from leasekeeper.templates.golang.machine import Run
@@ -69,7 +69,9 @@ class Scratch(GoStruct):
         """Return the members of the map called *key*, in the order of their names."""
         run.settle()
         members = self._values.get(key)
-        return [members[name] for name in sorted_keys(members)] if type(members) is dict else []
+        if type(members) is not dict:
+            return NilList()
+        return [members[name] for name in sorted_keys(members)]
 
 
 def _method(name: str, call: Callable[..., Any], *types: str) -> Function:

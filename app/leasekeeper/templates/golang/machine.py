@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -34,7 +35,7 @@ class Run:
     *scratch* lives as long as the pass and is for functions to use. *used* holds every dependency
     that was asked for, *missing* those that were not there. *effects* is what shall happen besides
     the text, in order. *paused* says that something was missing before, so that this pass will be
-    thrown away.
+    thrown away, and *pauses* that statements wait for what is missing.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Run:
         self._codes = codes
         self._name = name
         self._text = text
-        self._pause = pause
+        self.pauses = pause
         self._steps = 0
         self._deadline = monotonic() + MAX_SECONDS
         self._executions = 0
@@ -94,7 +95,7 @@ class Run:
         self.used.add(dependency)
         if not there:
             self.missing.add(dependency)
-            if self._pause:
+            if self.pauses:
                 raise Paused
 
     def settle(self) -> None:
@@ -112,6 +113,13 @@ class Run:
         assert self.caller is not None
         assert self._code is not None
         return self._executing(self.caller, self._code)[1]
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Do something that takes long and has a deadline of its own."""
+        started = monotonic()
+        yield
+        self._deadline += monotonic() - started
 
     def conceal(self, value: str) -> None:
         """Keep *value* out of error messages, like the values of secrets."""
