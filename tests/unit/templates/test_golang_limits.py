@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from leasekeeper.errors import TemplateRenderError, TemplateSyntaxError
+from leasekeeper.templates.functions import regular_expressions
 from leasekeeper.templates.functions.library import library
 from leasekeeper.templates.golang import machine
 from leasekeeper.templates.source import RenderContext
@@ -148,3 +149,25 @@ def test_long_nonsense_is_a_syntax_error(text: str) -> None:
         render(text)
 
     assert len(caught.value.message) < 3000
+
+
+def test_a_hundred_thousand_matches_take_no_time() -> None:
+    """Each of them encoded the whole text again: a minute for 80 KB."""
+    start = time.process_time()
+
+    rendered = render('{{ "ab" | sprig_repeat 100000 | regexReplaceAll "a" "" | len }}')
+
+    assert rendered == "100000"
+    assert time.process_time() - start < 10
+
+
+def test_a_text_has_only_so_many_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regular_expressions, "_MOST_MATCHES", 5)
+
+    with pytest.raises(TemplateRenderError, match="more than 5 matches"):
+        render('{{ sprig_regexFindAll "a" "aaaaaa" -1 }}')
+
+
+def test_a_field_of_a_number_that_is_counted_to_does_not_crash() -> None:
+    with pytest.raises(TemplateRenderError, match="can't evaluate field a in type int"):
+        render("{{ range 10 }}{{ .a }}{{ end }}")

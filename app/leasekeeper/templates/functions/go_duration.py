@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from leasekeeper.templates.golang.functions import Function, GoError
-from leasekeeper.templates.golang.quoting import quote
-from leasekeeper.templates.golang.values import GoInteger, Int64
+from leasekeeper.templates.golang.values import GoInteger, Int64, encode
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -85,10 +84,10 @@ def _part(match: re.Match[str], text: str) -> int:
     if (not whole and not fraction) or len(whole) > _MOST_DIGITS:
         raise _invalid(text)
     if not unit:
-        msg = f"time: missing unit in duration {quote(text)}"
+        msg = f"time: missing unit in duration {_quote(text)}"
         raise GoError(msg)
     if unit not in _UNITS:
-        msg = f"time: unknown unit {quote(unit)} in duration {quote(text)}"
+        msg = f"time: unknown unit {_quote(unit)} in duration {_quote(text)}"
         raise GoError(msg)
     size = _UNITS[unit]
     digits = (fraction or "")[:_MOST_DIGITS].ljust(_MOST_DIGITS, "0")
@@ -96,7 +95,19 @@ def _part(match: re.Match[str], text: str) -> int:
 
 
 def _invalid(text: str) -> GoError:
-    return GoError(f"time: invalid duration {quote(text)}")
+    return GoError(f"time: invalid duration {_quote(text)}")
+
+
+def _quote(text: str) -> str:
+    """Quote *text* as Go's package time does, which shows bytes where strconv shows letters."""
+    return '"{}"'.format("".join(map(_quoted, encode(text))))
+
+
+def _quoted(byte: int) -> str:
+    char = chr(byte)
+    if char in '"\\':
+        return f"\\{char}"
+    return char if " " <= char < "\x7f" or byte == 0x7F else f"\\x{byte:02x}"
 
 
 Duration.go_methods = {

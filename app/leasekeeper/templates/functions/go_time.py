@@ -168,8 +168,10 @@ def fixed_zone(offset_s: int, name: str = "") -> tzinfo:
     return timezone(offset, name) if name else timezone(offset)
 
 
-def _spans(one: GoTime, other: GoTime) -> Duration:
-    return Duration.wrap(one.unix_nano - other.unix_nano)
+def span(one: GoTime, other: GoTime) -> Duration:
+    """Return the time from *other* to *one*, or the longest that there is."""
+    nanoseconds = one.unix_nano - other.unix_nano
+    return Duration(max(-(1 << 63), min(nanoseconds, (1 << 63) - 1)))
 
 
 _METHODS: dict[str, tuple[Any, ...]] = {
@@ -191,7 +193,7 @@ _METHODS: dict[str, tuple[Any, ...]] = {
     "UTC": (lambda time: time.in_zone(UTC),),
     "Local": (lambda time: time.in_zone(None),),
     "AddDate": (GoTime.plus_date, "int", "int", "int"),
-    "Sub": (_spans, GoTime),
+    "Sub": (span, GoTime),
     "Before": (lambda time, other: time.unix_nano < other.unix_nano, GoTime),
     "After": (lambda time, other: time.unix_nano > other.unix_nano, GoTime),
     "Equal": (lambda time, other: time.unix_nano == other.unix_nano, GoTime),

@@ -31,6 +31,8 @@ _ERRORS = {
     "invalid UTF-8": "invalid UTF-8",
     "invalid named capture group": "invalid named capture",
 }
+_MOST_MATCHES = 1_000_000
+"""In one text: seconds. Templates are rendered in the event loop."""
 _STRAY = re.compile("[\ud800-\udfff]")
 _ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")  # RE2 knows it, Go does not
 
@@ -58,7 +60,8 @@ def compile_pattern(pattern: str) -> Any:
 
 
 def _unicode(text: str) -> str:
-    # RE2 does not match bytes that are not UTF-8; Go takes each for this character.
+    # RE2 does not match bytes that are not UTF-8; Go takes each for this character. One stands for
+    # one, so places in the result are places in *text*.
     return _STRAY.sub("\ufffd", text)
 
 
@@ -76,17 +79,19 @@ def must_compile(pattern: str) -> Any:
 
 
 def find_all(compiled: Any, text: str) -> Iterator[Any]:
-    """Yield the matches in *text*; an empty one right after another match does not count."""
-    at, previous_end = 0, -1
-    while at <= len(text):
-        match = compiled.search(text, at)
-        if match is None:
-            return
-        empty = match.end() == at
-        if not (empty and match.start() == previous_end):
+    """Yield the matches in *text*; an empty one right after another match does not count.
+
+    :raises GoError: if there are too many.
+    """
+    previous_end = -1
+    # Not `search` from the last end on: that encodes the whole text each time.
+    for count, match in enumerate(compiled.finditer(_unicode(text))):
+        if count == _MOST_MATCHES:
+            msg = f"regexp: more than {_MOST_MATCHES} matches"
+            raise GoError(msg)
+        if match.start() != match.end() or match.start() != previous_end:
             yield match
         previous_end = match.end()
-        at = at + 1 if empty else match.end()
 
 
 def replace_all(compiled: Any, text: str, expand: Callable[[Any], str]) -> str:
@@ -101,23 +106,26 @@ def replace_all(compiled: Any, text: str, expand: Callable[[Any], str]) -> str:
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 
 
-def expander(template: str) -> Callable[[Any], str]:
-    """Return the function that fills ``$1``, ``${name}`` and ``$$`` of *template* for a match."""
+def expander(template: str, text: str) -> Callable[[Any], str]:
+    """Return what fills ``$1``, ``${name}`` and ``$$`` of *template* for a match in *text*."""
 
     def expand(match: Any) -> str:
-        return _REFERENCE.sub(lambda found: _reference(found, match), template)
+        return _REFERENCE.sub(lambda found: _reference(found, match, text), template)
 
     return expand
 
 
-def _reference(found: re.Match[str], match: Any) -> str:
+def _reference(found: re.Match[str], match: Any, text: str) -> str:
     name = found[1] or found[2]
     if name is None:
         return "$"
     if re.fullmatch("0|[1-9][0-9]{0,8}", name):
-        number = int(name)
-        return (match.group(number) or "") if number <= match.re.groups else ""
-    return (match.group(name) or "") if name in match.re.groupindex else ""
+        group: int | None = int(name)
+    else:
+        group = match.re.groupindex.get(name)
+    if group is None or group > match.re.groups or match.start(group) < 0:
+        return ""
+    return text[match.start(group) : match.end(group)]
 
 
 # --- consul-template's ------------------------------------------------------------------------
@@ -133,7 +141,7 @@ def regex_match(pattern: str, text: str) -> bool:
 @functions.add("regexReplaceAll", "string", "string", "string")
 def regex_replace_all(pattern: str, replacement: str, text: str) -> str:
     """Return *text* with *replacement* for every match."""
-    return replace_all(compile_pattern(pattern), _unicode(text), expander(replacement))
+    return replace_all(compile_pattern(pattern), text, expander(replacement, text))
 
 
 # --- sprig's: every function twice, because sprig panics where its "must" function fails --------
@@ -152,7 +160,7 @@ def _twice(name: str, *types: str) -> Callable[[Callable[..., Any]], None]:
 
 def _with(call: Callable[..., Any], compiling: Callable[[str], Any]) -> Callable[..., Any]:
     def function(pattern: str, text: str, *rest: Any) -> Any:
-        return call(compiling(pattern), _unicode(text), *rest)
+        return call(compiling(pattern), text, *rest)
 
     return function
 
@@ -168,20 +176,20 @@ def sprig_match(pattern: str, text: str) -> bool:
 
 @_twice("regexFind", "string", "string")
 def _find(compiled: Any, text: str) -> str:
-    match = compiled.search(text)
-    return str(match.group()) if match else ""
+    match = compiled.search(_unicode(text))
+    return text[match.start() : match.end()] if match else ""
 
 
 @_twice("regexFindAll", "string", "string", "int")
 def _find_all(compiled: Any, text: str, limit: int) -> list[str]:
-    found = [match.group() for match in find_all(compiled, text)]
+    found = [text[match.start() : match.end()] for match in find_all(compiled, text)]
     found = found if limit < 0 else found[:limit]
     return StringSlice(found) if found else NilStrings()
 
 
 @_twice("regexReplaceAll", "string", "string", "string")
 def _replace_all(compiled: Any, text: str, replacement: str) -> str:
-    return replace_all(compiled, text, expander(replacement))
+    return replace_all(compiled, text, expander(replacement, text))
 
 
 @_twice("regexReplaceAllLiteral", "string", "string", "string")

@@ -13,7 +13,14 @@ from leasekeeper.templates.functions.go_duration import (
     parse_duration,
 )
 from leasekeeper.templates.functions.go_layout import parse_time
-from leasekeeper.templates.functions.go_time import ZERO, GoTime, from_unix, named_zone, now
+from leasekeeper.templates.functions.go_time import (
+    ZERO,
+    GoTime,
+    from_unix,
+    named_zone,
+    now,
+    span,
+)
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import parse_int
 from leasekeeper.templates.golang.values import Int32, Int64
@@ -104,8 +111,8 @@ def unix_epoch(time: GoTime) -> str:
 @functions.add("sprig_ago", "interface {}")
 def ago(value: Any) -> str:
     """Return how long ago a time was, in whole seconds."""
-    span = now().unix_nano - _time_of(value).unix_nano
-    return format_duration((span + SECOND // 2) // SECOND * SECOND)
+    length = span(now(), _time_of(value))
+    return format_duration(min((length + SECOND // 2) // SECOND * SECOND, (1 << 63) - 1))
 
 
 @functions.add("sprig_duration", "interface {}")
@@ -136,10 +143,10 @@ _ROUNDED = (
 @functions.add("sprig_durationRound", "interface {}")
 def duration_round(value: Any) -> str:
     """Return a duration in its greatest unit only."""
-    span = abs(_span_of(value))
+    length = abs(_span_of(value))
     for size, unit in _ROUNDED:
-        if span > size:
-            return f"{span // size}{unit}"
+        if length > size:
+            return f"{length // size}{unit}"
     return "0s"
 
 
@@ -150,5 +157,5 @@ def _span_of(value: Any) -> int:
         except GoError:
             return 0
     if type(value) is GoTime:
-        return now().unix_nano - value.unix_nano
+        return span(now(), value)
     return int(value) if type(value) is Int64 else 0

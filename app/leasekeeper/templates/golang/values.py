@@ -348,7 +348,7 @@ def type_name(value: Any) -> str:
 
 
 def element_type(container: Any) -> str:
-    """Return the Go type of the elements of a slice, map or channel."""
+    """Return the Go type of the elements of a slice, map, channel or number."""
     kind_of = type(container)
     if kind_of is list or kind_of is dict:
         return EMPTY_INTERFACE
@@ -356,6 +356,8 @@ def element_type(container: Any) -> str:
         return "uint8"
     if kind_of is GoChannel:
         return str(container.go_type.removeprefix("<-chan "))
+    if isinstance(container, int):  # of a range over a number
+        return type_name(container)
     return str(container.element)
 
 
