@@ -21,7 +21,10 @@ from leasekeeper.settings import checks
 class Section(BaseModel):
     """Base of every section: unknown keys are errors, values do not change, inputs stay hidden."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # Deferred: only the outermost model needs a validator of its own, with all others inside it.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 def parse_mode(value: object) -> int:
