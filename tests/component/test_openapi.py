@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from leasekeeper.web.control import Control, TokenFile
 from leasekeeper.web.openapi import openapi
 from leasekeeper.web.server import WebServer
 from tests.component.test_web_server import get
@@ -41,10 +42,12 @@ def test_health_and_metrics_cost_nothing_of_the_page() -> None:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[WebServer]:
+async def server(tmp_path: Path) -> AsyncIterator[WebServer]:
     scene = Scene(FakeVault())
     scene.outputs.settled.release()
-    server = WebServer("127.0.0.1:0", scene.report)
+    token = TokenFile(str(tmp_path / "token"))
+    control = Control(token, reporter=lambda: scene.report, on_quit=lambda: None)
+    server = WebServer("127.0.0.1:0", scene.report, control=control)
     await server.start()
     yield server
     await server.close()

@@ -59,15 +59,45 @@ def openapi() -> dict[str, Any]:
                 "JSON Schema of /status", _json({"type": "object"}, "application/schema+json")
             ),
             "/openapi.json": _people("This document", _json({"type": "object"})),
+            "/v1/refresh": _control("Read or renew one secret, or all of them, now"),
+            "/v1/rotate": _control("Have a new value of one secret made now"),
+            "/v1/quit": _control("Stop the process, as SIGTERM does"),
             "/": _people("The status page", {"text/html": {"schema": {"type": "string"}}}),
         },
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
 def _get(summary: str, content: dict[str, Any], *more: int) -> dict[str, Any]:
     answers = {str(code): {"description": summary, "content": content} for code in (200, *more)}
     return {"get": {"summary": summary, "responses": answers}}
+
+
+def _control(summary: str) -> dict[str, Any]:
+    secret = {"type": "object", "properties": {"secret": {"type": "string"}}}
+    answers = {
+        202: "It is being done",
+        400: "The body is not what is needed",
+        401: "Without the token of this run",
+        403: "Not from this machine, or from the page of another origin",
+        404: "There is no such secret",
+        409: "Vault makes no new value of it when asked",
+        413: "The body is too large",
+        421: "Asked for by a name that is not in web.allowed_hosts",
+        429: "Too often; Retry-After says when to try again",
+        503: "The process keeps no secrets now",
+    }
+    return {
+        "post": {
+            "summary": summary,
+            "security": [{"token": []}],
+            "requestBody": {"required": False, "content": {"application/json": {"schema": secret}}},
+            "responses": {str(code): {"description": text} for code, text in answers.items()},
+        }
+    }
 
 
 def _people(summary: str, content: dict[str, Any]) -> dict[str, Any]:
