@@ -382,7 +382,7 @@ class Agent:
         # The metadata address holds the container's id: the same task draws the same jitter, and
         # every task of a fleet another one. Elsewhere the operating system's randomness does it.
         rng = Random(self._environ.get("ECS_CONTAINER_METADATA_URI_V4"))  # noqa: S311
-        client = VaultClient(settings.vault, rng)
+        client = VaultClient(settings.vault, rng, wrap_logins_s=settings.auth.wrap_ttl)
         tokens = TokenKeeper(
             client,
             create_method(settings.auth, settings.vault),

@@ -139,6 +139,32 @@ vault {{
     assert "wrapping token is not valid or does not exist" in str(second[1])
 
 
+async def test_a_login_can_be_wrapped_for_the_reader_as_by_the_agent(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    method = await app_role(world, tmp_path)
+    method = method.replace("{", '{\n    wrap_ttl = "90s"', 1)
+    wrapped = {}
+    for name in ("theirs", "ours"):
+        sink = f'sink "file" {{ config = {{ path = "{tmp_path}/{name}" }} }}'
+        path = tmp_path / f"{name}.hcl"
+        path.write_text(f"auto_auth {{{method}\n  {sink}\n}}\n", encoding="utf-8")
+        await (run_bao if name == "theirs" else run_ours)(world, path)
+        wrapped[name] = (tmp_path / name).read_text(encoding="utf-8")
+    theirs, ours = json.loads(wrapped["theirs"]), json.loads(wrapped["ours"])
+    admin, headers = world.parts.admin, {"X-Vault-Token": ours["token"]}
+    status, answer = await world.run(admin.send("PUT", "sys/wrapping/unwrap", {}, headers=headers))
+
+    expected = wrapped["theirs"]
+    for key in ("token", "accessor", "creation_time", "wrapped_accessor"):
+        expected = expected.replace(theirs[key], ours[key])
+    assert wrapped["ours"] == expected
+    assert (ours["ttl"], ours["creation_path"]) == (90, "auth/approle/login")
+    assert status == 200
+    assert answer["auth"]["accessor"] == ours["wrapped_accessor"]
+    assert answer["auth"]["client_token"]
+
+
 async def test_the_tutorials_agent_file_writes_the_token(
     world: SharedWorld, tmp_path: Path
 ) -> None:

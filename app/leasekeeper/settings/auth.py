@@ -39,11 +39,18 @@ class _AuthBase(Section):
     """Longest pause between two tries to log in."""
     exit_on_err: bool = False
     """End the process when a login fails, instead of trying again."""
+    wrap_ttl: Duration = 0.0
+    """Let Vault wrap the answer to the login for this long: the token is for whoever unwraps what
+    the one sink then holds, once, and Leasekeeper never sees it. Nothing is renewed, and there can
+    be no outputs. `0` is not at all. With `aws_iam`, `aws_ec2`, `approle`, `jwt`, `kubernetes`."""
 
     @model_validator(mode="after")
     def _check_backoff(self) -> _AuthBase:
         if not 0 < self.min_backoff <= self.max_backoff:
             msg = "min_backoff needs to be above 0 and at most max_backoff"
+            raise ValueError(msg)
+        if 0 < self.wrap_ttl < 1:
+            msg = "wrap_ttl needs to be 0 or at least 1s"
             raise ValueError(msg)
         return self
 

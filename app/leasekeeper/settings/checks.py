@@ -222,6 +222,22 @@ class _Place(NamedTuple):
         return f"{self.section}[{self.position}]"
 
 
+def unwrappable(
+    method: object, *, templates: bool, sinks: Sequence[object], state: bool
+) -> str | None:
+    """Return why the answer to a login with *method* cannot be wrapped for a reader, or None.
+
+    *sinks* are the `wrap_ttl` of each.
+    """
+    if method in ("cert", "ldap", "token_file"):
+        return f"does not work with {method}"
+    if templates:
+        return "the token is for its reader alone, so there can be no outputs and no exec"
+    if len(sinks) != 1 or sinks[0]:
+        return "needs one sink, without a wrap_ttl of its own"
+    return "does not work with state.path" if state else None
+
+
 def clashes(
     outputs: Sequence[tuple[object, object]], sinks: Sequence[object] = ()
 ) -> Iterator[Clash]:

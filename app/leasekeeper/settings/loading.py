@@ -32,6 +32,7 @@ _NOTHING = (
 # Each pass can uncover what the problems of the one before it had hidden: a misspelt key, then
 # its wrong value, then a rule about its section.
 _MOST_PASSES = 5
+_WRAP_TTL: Path = ("auth", "wrap_ttl")
 _PART = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
 
@@ -195,6 +196,8 @@ def _validated(draft: Draft, problems: Problems) -> Settings | None:
     for path in _not_shared(draft):
         text = "does not work with shared.directory: other tasks go on with what one leaves behind"
         problems.add(draft.origin(path), text, path)
+    if fault := _unwrappable(draft):
+        problems.add(draft.origin(_WRAP_TTL), fault, _WRAP_TTL)
     for _ in range(_MOST_PASSES):
         try:
             return Settings.model_validate(draft.values, by_alias=True, by_name=False)
@@ -226,6 +229,17 @@ def _not_shared(draft: Draft) -> Iterator[Path]:
     yield from (path for path in wanted if draft.get(path) not in (None, False, "false"))
     if draft.get(("lifecycle", "on_exit")) == "revoke":
         yield "lifecycle", "on_exit"
+
+
+def _unwrappable(draft: Draft) -> str | None:
+    if draft.get(_WRAP_TTL) in (None, 0, "0", "0s"):
+        return None
+    return checks.unwrappable(
+        draft.get(("auth", "method")),
+        templates=bool(draft.get(("outputs",)) or draft.get(("exec",))),
+        sinks=[sink.get("wrap_ttl") for sink in _items(draft, "sinks")],
+        state=bool(draft.get(("state", "path"))),
+    )
 
 
 def _sink_paths(draft: Draft) -> Iterator[object]:

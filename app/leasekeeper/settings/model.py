@@ -327,6 +327,16 @@ class Settings(Section):
             msg = "outputs or sinks: at least one item is needed"
             raise ValueError(msg)
         told: list[OutputSection | GroupSection] = [*self.outputs, *self.groups]
+        if self.auth.wrap_ttl and (
+            fault := checks.unwrappable(
+                self.auth.method,
+                templates=bool(self.outputs) or self.exec is not None,
+                sinks=[sink.wrap_ttl for sink in self.sinks],
+                state=self.state.path is not None,
+            )
+        ):
+            msg = f"auth.wrap_ttl: {fault}"
+            raise ValueError(msg)
         if self.exec is None and any(one.notify and one.notify.exec for one in told):
             msg = "notify.exec needs a section exec, whose program it tells"
             raise ValueError(msg)

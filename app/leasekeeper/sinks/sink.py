@@ -169,6 +169,8 @@ class Sink:
         return RETRY.delay(self._trouble.count - 1, self._rng)
 
     async def _repair(self, lease: TokenLease) -> None:
+        if lease.wrapping is not None:
+            return  # whoever has read it may do with the file what they like
         if self._section.wrap_ttl:
             # Whoever has read a wrapping token may mark, empty or remove the file. Only the last
             # asks for another one.
@@ -195,13 +197,15 @@ class Sink:
                 "sink.written",
                 sink=self.path,
                 accessor=lease.accessor,
-                wrapped=bool(self._section.wrap_ttl),
+                wrapped=bool(self._section.wrap_ttl or lease.wrapping),
                 encrypted=self._section.dh_path is not None,
             )
         self._on_written(self)
 
     async def _make(self, lease: TokenLease) -> _Content:
         data, until = lease.client_token.encode(), math.inf
+        if lease.wrapping is not None:
+            data = envelope.wrapping(lease.wrapping)
         if wrap_ttl_s := self._section.wrap_ttl:
             info = await self._wrapper.wrap_token(wrap_ttl_s)
             redactor.protect(("sink", self.path), [info.token])

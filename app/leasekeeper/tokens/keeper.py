@@ -191,11 +191,12 @@ class TokenKeeper:
             self.replace()
 
     async def revoke(self) -> None:
-        """Revoke the live token, and with it every lease it created; nothing if there is none.
+        """Revoke the live token, and with it every lease it created; nothing if there is none, or
+        it is wrapped for somebody else.
 
         :raises VaultError: if Vault did not do it.
         """
-        if self.lease is not None:
+        if self.lease is not None and self.lease.wrapping is None:
             accessor = self.lease.accessor
             await self._client.revoke_token()
             self._drop()
@@ -215,7 +216,7 @@ class TokenKeeper:
                 granted_at=lease.granted_at - seconds,
                 expires_at=lease.expires_at - seconds,
             )
-            if self._probe_interval_s:
+            if math.isfinite(self._probe_at):
                 self._probe_at = now()
         self._wake.set()
 
@@ -292,12 +293,15 @@ class TokenKeeper:
     def _take(self, lease: TokenLease, *, proven: bool = True) -> None:
         """Use *lease*'s token from now on; one that is not *proven* is looked up when possible."""
         redactor.protect("token", [lease.client_token])
-        self._client.use_token(lease.client_token, lease.serial)
+        if lease.wrapping is None:
+            self._client.use_token(lease.client_token, lease.serial)
         self.proven = proven
         self._good_until = -math.inf
         self._hold(lease)
         # Anywhere in the interval: tokens of one deployment are not looked up in the same second.
         self._probe_at = now() + self._probe_pause() * self._rng.random()
+        if lease.wrapping is not None:
+            self._probe_at = math.inf
         self._live.set()
 
     # -- logging in -----------------------------------------------------------------------------

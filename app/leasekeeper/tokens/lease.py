@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from leasekeeper.vault.response import AuthData
+from leasekeeper.vault.response import AuthData, WrapInfo
 
 # Renew when a third of the remaining life is left: two more tries fit in before the end.
 RENEW_AT = 2 / 3
@@ -26,7 +26,8 @@ class TokenLease:
     Times are loop times in seconds. *increment_s* is what the login granted and what renewals ask
     for. *issued_at* is when the login was, *renewed_at* are the newest of the *renewals*.
     *final* means that no renewal can extend this token any further: it is a batch token, it is
-    not renewable, or its last renewal came back short because max TTL is near.
+    not renewable, or its last renewal came back short because max TTL is near. With *wrapping*
+    the token is not ours to use: it is for whoever unwraps it.
     """
 
     client_token: str = field(repr=False)
@@ -40,6 +41,7 @@ class TokenLease:
     expires_at: float
     renewals: int = 0
     renewed_at: tuple[float, ...] = ()
+    wrapping: WrapInfo | None = None
 
     @classmethod
     def of_login(cls, auth: AuthData, *, serial: int, granted_at: float) -> TokenLease:
@@ -57,6 +59,7 @@ class TokenLease:
             issued_at=granted_at,
             granted_at=granted_at,
             expires_at=math.inf if endless else granted_at + duration,
+            wrapping=auth.wrapping,
         )
 
     def renewed(self, granted_s: float, *, at: float) -> TokenLease:

@@ -25,7 +25,7 @@ from leasekeeper.vault.decoding import BadAnswer, check_keys, response_of, secre
 from leasekeeper.vault.decoding import whole as whole
 from leasekeeper.vault.reachability import Reachability
 from leasekeeper.vault.refusals import raise_for_status
-from leasekeeper.vault.response import VaultResponse, WrapInfo
+from leasekeeper.vault.response import AuthData, VaultResponse, WrapInfo
 from leasekeeper.vault.transport import SLOW_S, Manner, Reply, Transport, Urgency
 
 # Mounted by Vault itself, and never a KV engine: there is nothing to ask about them.
@@ -78,7 +78,8 @@ class VaultClient:
 
     No error quotes what was sent, a live secret, or an answer to `login`.
 
-    *token_serial* counts the tokens set by `use_token`; refusals carry it.
+    *token_serial* counts the tokens set by `use_token`; refusals carry it. With *wrap_logins_s*
+    the answer to a login is wrapped for so many seconds.
 
     :raises ConfigError: on construction, if a TLS file cannot be used.
     """
@@ -88,6 +89,8 @@ class VaultClient:
         settings: VaultSection,
         rng: random.Random | None = None,
         transport: Transport | None = None,
+        *,
+        wrap_logins_s: float = 0.0,
     ) -> None:
         self._transport = transport or Transport(settings)
         self._transport.on_slow = self._note_slow
@@ -95,6 +98,7 @@ class VaultClient:
         self.reachability.on_return(self._start_over)
         self.token_serial = 0
         self._unanswered_logins = 0
+        self._wrap_logins_s = wrap_logins_s
         self.latencies_s: deque[float] = deque(maxlen=_REMEMBERED_LATENCIES)
         """How long the newest answers took, sys/health left out."""
 
@@ -126,16 +130,22 @@ class VaultClient:
         headers = {"X-Vault-Token": ""}
         if namespace is not None:
             headers["X-Vault-Namespace"] = namespace
+        needs = ("auth",)
+        if self._wrap_logins_s:
+            headers["X-Vault-Wrap-TTL"], needs = f"{round(self._wrap_logins_s)}s", ("wrap_info",)
         limit_s = _LOGIN_S * 2.0 ** min(self._unanswered_logins, 16)
         manner = replace(_TOKEN, limit_s=limit_s)
         try:
             answer = await self._call(
-                "login", "POST", path, dict(body), headers, needs=("auth",), manner=manner
+                "login", "POST", path, dict(body), headers, needs=needs, manner=manner
             )
         except VaultUnavailable as error:
             self._unanswered_logins += not (error.status or error.interrupted)
             raise
         self._unanswered_logins = 0
+        if (info := answer.wrap_info) is not None and self._wrap_logins_s:
+            auth = AuthData(client_token=info.token, accessor=info.accessor, wrapping=info)
+            return replace(answer, auth=auth)
         return answer
 
     def _start_over(self) -> None:

@@ -17,8 +17,23 @@ class JsonNumber(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrapInfo:
+    """The ``wrap_info`` object of a wrapped response."""
+
+    token: str = field(repr=False)
+    accessor: str = ""
+    ttl_s: int = 0
+    creation_time: str = ""
+    creation_path: str = ""
+    wrapped_accessor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthData:
-    """The ``auth`` object of a login, a renewal or a token creation."""
+    """The ``auth`` object of a login, a renewal or a token creation.
+
+    With *wrapping* the token is inside it, and *client_token* is the one that unwraps it, once.
+    """
 
     client_token: str = field(repr=False)
     accessor: str = ""
@@ -31,18 +46,7 @@ class AuthData:
     entity_id: str = ""
     num_uses: int = 0
     request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrapInfo:
-    """The ``wrap_info`` object of a wrapped response."""
-
-    token: str = field(repr=False)
-    accessor: str = ""
-    ttl_s: int = 0
-    creation_time: str = ""
-    creation_path: str = ""
-    wrapped_accessor: str = ""
+    wrapping: WrapInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

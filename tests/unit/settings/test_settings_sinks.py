@@ -105,3 +105,39 @@ def test_the_additional_data_is_not_shown(tmp_path: Path) -> None:
 
     assert loaded.settings.sinks[0].aad is not None
     assert "canary" not in show(loaded) + repr(loaded)
+
+
+WRAPPED = "auth: {method: aws_iam, role: r, wrap_ttl: 5m}\n"
+
+
+def test_a_login_is_wrapped_for_the_reader_of_the_one_sink(tmp_path: Path) -> None:
+    settings = load(tmp_path, f"{WRAPPED}sinks: [{{path: /t}}]\n").settings
+
+    assert settings.auth.wrap_ttl == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            f"{WRAPPED}sinks: [{{path: /t}}]\noutputs: [{{destination: /x, template: x}}]\n",
+            "auth.wrap_ttl: the token is for its reader alone, so there can be no outputs and no",
+        ),
+        (f"{WRAPPED}sinks: [{{path: /t}}, {{path: /u}}]\n", "auth.wrap_ttl: needs one sink"),
+        (f"{WRAPPED}sinks: [{{path: /t, wrap_ttl: 1m}}]\n", "auth.wrap_ttl: needs one sink"),
+        (
+            "auth: {method: token_file, token_file: /t, wrap_ttl: 5m}\nsinks: [{path: /u}]\n",
+            "auth.wrap_ttl: does not work with token_file",
+        ),
+        (
+            "auth: {method: aws_iam, role: r, wrap_ttl: 100ms}\nsinks: [{path: /u}]\n",
+            "auth: wrap_ttl needs to be 0 or at least 1s",
+        ),
+    ],
+)
+def test_what_does_not_go_with_a_wrapped_login_is_one_problem(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (problem,) = problems(tmp_path, text)
+
+    assert told in problem

@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 
 from leasekeeper.errors import VaultDenied, VaultUnavailable
 from leasekeeper.runtime.clock import now
-from leasekeeper.vault.response import AuthData
+from leasekeeper.vault.client import VaultClient
+from leasekeeper.vault.response import AuthData, WrapInfo
 from tests.fakes.fake_vault import FakeVault
-from tests.fakes.secret_world import CREDS, LateVault, World
+from tests.fakes.secret_world import CREDS, FakeLogin, LateVault, World
 
 LOGIN, RENEW, LOOKUP = "auth/approle/login", "auth/token/renew-self", "auth/token/lookup-self"
 
@@ -246,3 +247,21 @@ async def test_a_token_of_few_uses_is_a_warning_at_its_login(
     said = [log for log in logs if log["event"] == "token.uses_limited"]
     assert [log["uses"] for log in said] == [uses] * events
     assert all("token_num_uses" in log["hint"] for log in said)
+
+
+async def test_a_wrapped_token_is_left_to_its_reader(vault: LateVault) -> None:
+    class WrappedLogin(FakeLogin):
+        async def login(self, client: VaultClient) -> AuthData:
+            await super().login(client)
+            return AuthData(client_token="w", wrapping=WrapInfo(token="w"))
+
+    world = World(vault, login=WrappedLogin(), probe={"interval": "5s"})
+    async with world.running():
+        await asyncio.sleep(3600)
+        world.suspend(10)
+        await asyncio.sleep(60)
+        assert world.tokens.lease is not None
+        await world.tokens.revoke()
+
+    assert vault.counts() == {"POST auth/approle/login": 1}
+    assert vault.token is None

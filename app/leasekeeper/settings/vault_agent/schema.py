@@ -151,8 +151,10 @@ _METHOD = Stanza(
             "vault.namespace",
             about="counts for everything, as in Vault Agent, unless `vault.namespace` is given",
         ),
-        "wrap_ttl": error(
-            "is not supported yet: the login's answer cannot be wrapped", values.seconds
+        "wrap_ttl": same(
+            "auth.wrap_ttl",
+            values.seconds,
+            about="works without templates, and not with `cert`, `ldap` and `token_file`",
         ),
         "min_backoff": same("auth.min_backoff", values.seconds),
         "max_backoff": better(

@@ -199,7 +199,7 @@ EXAMPLES: dict[str, Example] = {
     "docs wrapping by the login": Example(
         text='auto_auth { method "token_file" { wrap_ttl = "5m" config = { token_file_path = "/t" }'
         ' }\n sink "file" { config = { path = "/t/1" } } }\n',
-        ours=("wrap_ttl: is not supported",),
+        ours=("wrap_ttl: does not work with token_file",),
     ),
     "docs forced proxy": Example(
         text=_TOKEN + 'api_proxy { use_auto_auth_token = "force" }\n' + _PROXYING,
@@ -256,13 +256,13 @@ EXAMPLES: dict[str, Example] = {
         text='auto_auth {\n  method "cert" { wrap_ttl = 300 }\n'
         '  sink "file" { config = { path = "/a" } }\n  sink "file" { config = { path = "/b" } }\n}',
         loads=False,
-        ours=("0 or many sinks", "wrap_ttl: is not supported"),
+        ours=("0 or many sinks", "wrap_ttl: does not work with cert"),
     ),
     "test wrapping twice": Example(
         text='auto_auth {\n  method "cert" { wrap_ttl = 300 }\n'
         '  sink "file" { wrap_ttl = 300\n config = { path = "/a" } }\n}\n',
         loads=False,
-        ours=("both on auth method and sink", "wrap_ttl: is not supported"),
+        ours=("both on auth method and sink", "wrap_ttl: does not work with cert"),
     ),
     "test cache without outputs": Example(
         text='pid_file = "./pidfile"\ncache {\n}\n',

@@ -185,7 +185,7 @@ def test_a_second_one_of_a_kind_is_refused_in_the_agents_words(text: str, words:
         (GOOD + 'api_proxy {} listener "tcp" {}', "api_proxy: is not supported"),
         (
             f'auto_auth {{ method "cert" {{ wrap_ttl = 60 }} {SINK} }}',
-            "auto_auth.method.wrap_ttl: is not supported",
+            "auto_auth.method.wrap_ttl: does not work with cert",
         ),
         ('cache { persist "kubernetes" { path = "/x" } }' + TEMPLATE, "an auto_auth block"),
         (
