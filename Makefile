@@ -66,6 +66,9 @@ docs: $(READY) ## write the generated pages anew
 pictures: $(READY) ## take docs/pictures of the status page anew (needs Chromium)
 	$(BIN)/python -m tests.screenshots docs/pictures
 
+troubleshooting: $(READY) ## make every mistake on a real world, write docs/troubleshooting.md anew
+	$(BIN)/python -m tests.walks.troubleshooting docs/troubleshooting.md
+
 chaos: $(READY) ## break things, beside `bao agent`: MINUTES= of random faults, SEED=, ONLY=, SUBJECT=, QUICK=
 	$(BIN)/python -m tests.chaos --json build/chaos.json --logs build/chaos-logs \
 	  $(foreach name,$(ONLY),--only $(name)) $(foreach name,$(SUBJECT),--subject $(name)) \

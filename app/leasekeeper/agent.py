@@ -98,15 +98,15 @@ def _remove_empty(directories: Iterable[Path]) -> None:
             path.rmdir()
 
 
-async def check(settings: Settings) -> None:
+async def check(settings: Settings, dialect: Dialect = "native") -> None:
     """Find everything that is wrong without asking Vault: templates and destinations.
 
     :raises ConfigError: with every problem.
     """
     problems: list[str] = []
     looks: tuple[Callable[[], object], ...] = (
-        lambda: compile_sources(settings),
-        lambda: compile_environment(settings),
+        lambda: compile_sources(settings, dialect),
+        lambda: compile_environment(settings, dialect),
         lambda: _check_program(settings, os.environ),
         lambda: VaultClient(settings.vault),
     )

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leasekeeper import __version__
+from leasekeeper.commands import COMMANDS
 from leasekeeper.errors import EXIT_BUG, EXIT_DONE, AgentError, ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ role, keep the token and every lease alive, and publish the application's files 
 _EPILOG = """\
 commands in a few words:
   leasekeeper check --config leasekeeper.yaml   is this configuration right? (no Vault needed)
+  leasekeeper check --online --config ...       and does Vault agree? login, policies, clock
   leasekeeper run --config leasekeeper.yaml     keep the files fresh until SIGTERM
   leasekeeper run --once --config ...           publish everything once and exit
+  leasekeeper status                            what is held, until when, what comes next
+  leasekeeper explain LK-AUTH-003               what an error code means; or a secret, an output
   leasekeeper health                            for the ECS health check of this container
   leasekeeper agent -config=agent.hcl           run with the files of `vault agent`, unchanged
   leasekeeper convert agent.hcl                 print such files as YAML of the same meaning
@@ -67,19 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-level", metavar="LEVEL", help="trace, debug, info, warning or error")
     run.add_argument("--log-format", metavar="FORMAT", help="auto, json or console")
     run.set_defaults(handler=_run)
-    check = commands.add_parser(
-        "check",
-        help="check configuration, templates and destinations; exit 2 with every problem",
-        description="Check configuration, templates and destinations without asking Vault. "
-        "Every problem is reported at once, with file, line and key.",
-    )
-    _add_configuration(check)
-    check.add_argument(
-        "--show", action="store_true", help="print the effective settings and where each is from"
-    )
-    check.set_defaults(handler=_check)
     commands.add_parser("health", help="ask the running Leasekeeper how it is (0 good, 1 not)")
-    for name, words in _COMMANDS.items():
+    for name, words in COMMANDS.items():
         commands.add_parser(name, help=words)
     _add_agent(commands)
     convert = commands.add_parser(
@@ -94,13 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# Each is a module of `leasekeeper.commands`, imported when it is run.
-_COMMANDS = {
-    "refresh": "have the running Leasekeeper look for newer values now",
-    "rotate": "have the running Leasekeeper get a new credential now",
-    "quit": "stop the running Leasekeeper",
-    "policy": "print the least that Vault has to allow for this configuration",
-}
 _LENIENT = "warn about unknown keys instead of refusing them"
 # Flags of `vault agent`, and the settings that they override.
 _AGENT_FLAGS = {
@@ -188,7 +174,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    if arguments and arguments[0] in _COMMANDS:
+    if arguments and arguments[0] in COMMANDS:
         module = importlib.import_module(f"leasekeeper.commands.{arguments[0]}")
         code: int = module.main(list(arguments[1:]))
     else:
@@ -209,22 +195,11 @@ def _load(options: argparse.Namespace) -> LoadedSettings:
     return load_settings(config_file=options.config, environ=os.environ, overrides=overrides)
 
 
-def _check(options: argparse.Namespace) -> int:
-    return _checked(_load(options), show=options.show)
-
-
-def _checked(loaded: LoadedSettings, *, show: bool) -> int:
+def _checked(loaded: LoadedSettings) -> int:
     from leasekeeper.agent import check
 
-    asyncio.run(check(loaded.settings))
-    if show:
-        from leasekeeper.settings import describe
-
-        sys.stdout.write(describe.show(loaded))
-    else:
-        count = len(loaded.settings.outputs)
-        outputs = "1 output" if count == 1 else f"{count} outputs"
-        sys.stdout.write(f"The configuration is good: {outputs}.\n")
+    asyncio.run(check(loaded.settings, "vault_agent"))
+    sys.stdout.write("The configuration is good.\n")
     return EXIT_DONE
 
 
@@ -266,7 +241,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _agent(options: argparse.Namespace) -> int:
     if options.test_verify_only not in (None, "false"):
-        return _checked(_load_vault_agent(options), show=False)
+        return _checked(_load_vault_agent(options))
     return _serve(partial(_load_vault_agent, options), dialect="vault_agent")
 
 

@@ -507,6 +507,13 @@ _TABLE = (
         "Mend what the message lists, or raise lifecycle.startup_deadline.",
     ),
     Code(
+        "LK-START-002",
+        "No running Leasekeeper answers",
+        "Nothing listens at the address, or it is another container's loopback.",
+        "Run the command in Leasekeeper's own container, and name web.listen with --listen or "
+        "LEASEKEEPER_WEB__LISTEN.",
+    ),
+    Code(
         "LK-BUG-001",
         "A bug in Leasekeeper",
         "Something happened that should not be possible.",

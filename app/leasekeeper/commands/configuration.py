@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from leasekeeper.agent import Dialect
     from leasekeeper.settings.loading import LoadedSettings
     from leasekeeper.settings.model import Settings
+    from leasekeeper.sources import Dialect
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,15 +61,20 @@ class Rule:
         return f'{why}path "{path}" {{\n  capabilities = [{listed}]\n}}\n'
 
 
-def main(arguments: list[str]) -> int:
-    """Print the policy."""
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
     parser = command_parser("policy", _DESCRIPTION, _EXAMPLES)
     add_configuration(parser)
     for flag, words in (("--kv1", "version 1"), ("--kv2", "version 2")):
         parser.add_argument(
             flag, action="append", default=[], metavar="MOUNT", help=f"a mount of KV {words}"
         )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Print the policy."""
+    options = parser().parse_args(arguments)
     chosen = configured(options)
     pretences = pretend_all(chosen.settings, chosen.dialect)
     sys.stdout.write(policy(chosen.settings, pretences, _mounts(options)))

@@ -26,7 +26,7 @@ _PEMS = {
     **dict.fromkeys(("certificate", "issuing_ca"), _PEM.format("CERTIFICATE")),
     "private_key": _PEM.format("PRIVATE KEY"),
 }
-AGENT_ENVIRONMENT = "(environment of the application)"
+APPLICATION = "(environment of the application)"
 
 
 class MadeUp(GoMap):
@@ -61,7 +61,8 @@ def _kv2_data() -> MadeUp:
     return MadeUp({"key": f"{MADE_UP}value"})
 
 
-def _answer(request: SecretRequest) -> VaultResponse:
+def answer(request: SecretRequest) -> VaultResponse:
+    """Return what Vault could say to *request*."""
     if request.operation is Operation.LIST:
         return VaultResponse(data={"keys": _LISTS["keys"]})
     segments = request.path.split("/")
@@ -96,7 +97,7 @@ def pretend_all(settings: Settings, dialect: Dialect) -> list[Pretence]:
     ]
     environment = compile_environment(settings, dialect)
     if environment is not None:
-        found.append(pretend(environment, AGENT_ENVIRONMENT, None))
+        found.append(pretend(environment, APPLICATION, None))
     return found
 
 
@@ -106,15 +107,9 @@ def pretend(source: Source, label: str, destination: str | None) -> Pretence:
 
     def secret(request: SecretRequest) -> Snapshot:
         asked.add(request)
-        return Snapshot(
-            request=request,
-            kind=SecretKind.STATIC,
-            response=_answer(request),
-            generation=1,
-            issued_at=0.0,
-        )
+        return snapshot(request, answer(request))
 
-    context = RenderContext(secret=secret, file=_content, environ=dict(os.environ))
+    context = RenderContext(secret=secret, file=content_of, environ=os.environ)
     text: str | None = None
     error: AgentError | None = None
     effects: tuple[Effect, ...] = ()
@@ -133,7 +128,15 @@ def pretend(source: Source, label: str, destination: str | None) -> Pretence:
     )
 
 
-def _content(request: FileRequest) -> str:
+def snapshot(request: SecretRequest, response: VaultResponse) -> Snapshot:
+    """Return *response* as templates want it."""
+    return Snapshot(
+        request=request, kind=SecretKind.STATIC, response=response, generation=1, issued_at=0.0
+    )
+
+
+def content_of(request: FileRequest) -> str:
+    """Return a local file's content, or something in its place when there is none."""
     try:
         with open(request.path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             return file.read()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from leasekeeper.commands.controlling import ask, control_parser
 
 _DESCRIPTION = """\
@@ -12,8 +14,12 @@ _EXAMPLES = """\
 """
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    return control_parser("quit", _DESCRIPTION, _EXAMPLES)
+
+
 def main(arguments: list[str]) -> int:
     """Ask for it."""
-    parser = control_parser("quit", _DESCRIPTION, _EXAMPLES)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     return ask(options, "quit")

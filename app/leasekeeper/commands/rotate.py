@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from leasekeeper.commands.controlling import ask, control_parser
 
 _DESCRIPTION = """\
@@ -14,9 +16,14 @@ _EXAMPLES = """\
 """
 
 
-def main(arguments: list[str]) -> int:
-    """Ask for it."""
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
     parser = control_parser("rotate", _DESCRIPTION, _EXAMPLES)
     parser.add_argument("secret", help="the secret, as /status names it")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Ask for it."""
+    options = parser().parse_args(arguments)
     return ask(options, "rotate", options.secret)

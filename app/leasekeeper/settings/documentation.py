@@ -41,16 +41,33 @@ _TABLE_KEY = "<path>"
 # Where the classes of the model are written.
 _MODEL = (fields, auth, notify, groups, process, sinks, execution, state, model)
 
+_EXAMPLE: _Schema = {
+    "vault": {"address": "https://vault.example.com:8200"},
+    "auth": {"method": "aws_iam", "role": "product-api"},
+    "outputs": [
+        {
+            "destination": "/config/conf.json",
+            "template": '{{ with secret "database/creds/product" }}{{ .Data.username }}{{ end }}',
+            "validate": "json",
+        },
+        {"destination": "/config/app.env", "secret": "secret/data/product", "format": "dotenv"},
+    ],
+}
+
 
 def json_schema() -> _Schema:
     """Return the JSON Schema of a configuration file, with a description of every key."""
     schema = model.Settings.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["examples"] = [_EXAMPLE]
     for section in (schema, *schema["$defs"].values()):
         described = _descriptions(section["title"])
         for name, value in section["properties"].items():
             value.pop("title", None)
             value["description"] = described[name]
             _write_default(value)
+            if _alternatives(value)[0].get("pattern") == PATTERN:
+                value["examples"] = ["30s", "5m", "1h30m"]
         if "const" in section["properties"].get("method", {}):
             # It has a default in Python; in a file it chooses what else there is.
             section.setdefault("required", []).append("method")
