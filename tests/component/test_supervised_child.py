@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from leasekeeper.errors import ApplicationError
+from leasekeeper.errors import ApplicationError, ValidationFailed
+from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.supervise.child import Child
+from leasekeeper.supervise.environment import Environment, child_environ
 from tests.program import until
 
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -107,6 +109,34 @@ async def test_what_cannot_be_started_says_why_and_how_to_mend_it(
         await Child.start([str(path)], ENVIRON)
     assert raised.value.hint
     assert str(path) in raised.value.message
+
+
+def variables(count: int) -> bytes:
+    return b"\0".join(b"V%d=%s" % (number, b"v" * 1000) for number in range(count))
+
+
+@under_uvloop
+async def test_the_largest_environment_that_is_let_through_can_be_started() -> None:
+    async def refused(count: int) -> bool:
+        environment = Environment(
+            lambda: None, command=["true"], environ=ENVIRON, workers=FileWorkers(), deadline_s=1
+        )
+        try:
+            await environment.put(variables(count))
+        except ValidationFailed:
+            return True
+        return False
+
+    most, too_many = 1, 10_000
+    while too_many - most > 1:
+        middle = (most + too_many) // 2
+        most, too_many = (most, middle) if await refused(middle) else (middle, too_many)
+
+    child = await Child.start(["true"], child_environ(ENVIRON, variables(most)))
+    await child.wait()
+    assert child.status == 0
+    with pytest.raises(ApplicationError):  # so the limit is no smaller than it has to be
+        await Child.start(["true"], child_environ(ENVIRON, variables(most + 20)))
 
 
 @under_uvloop

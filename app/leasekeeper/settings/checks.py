@@ -25,6 +25,8 @@ _MOUNT = re.compile(r"[^\s/?#%\\]+(/[^\s/?#%\\]+)*")
 # us-east-1, us-gov-west-1, us-iso-east-1, eusc-de-east-1, cn-northwest-1
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,63}\$?")
+ENVIRONMENT = "exec.env"
+"""What logs, health and metrics call the application's variables, which are one output together."""
 # The last id is (uid_t)-1, which chown(2) reads as "leave it alone".
 _MAX_ID = 2**32 - 2
 
@@ -179,6 +181,14 @@ def variable_name(value: str) -> str:
     """Return the name of an environment variable."""
     if not value or "=" in value or " " in value or not text_is_plain(value):
         msg = 'needs the name of a variable, such as "DB_PASSWORD", without blanks and "="'
+        raise ValueError(msg)
+    return value
+
+
+def output_name(value: str) -> str:
+    """Return the name of an output, by which logs, health and metrics tell it from others."""
+    if value == ENVIRONMENT:
+        msg = "is taken: all variables of exec.env together are called that"
         raise ValueError(msg)
     return value
 

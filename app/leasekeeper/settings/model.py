@@ -123,7 +123,7 @@ class OutputSection(Section):
     """Path of one secret that is written out whole in `format`, without a template."""
     format: Literal["json", "yaml", "dotenv", "properties"] | None = None
     """How `secret` is written."""
-    name: Text | None = None
+    name: Annotated[Text, AfterValidator(checks.output_name)] | None = None
     """Name in logs, health and metrics. Default: the destination."""
     mode: ModeOrKeep = 0o640
     """File mode, an octal string in quotes. It is restored when somebody changes it. `keep` is the

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
 
-from leasekeeper.errors import AgentError, PublishError, TemplateRenderError
+from leasekeeper.errors import AgentError, PublishError, TemplateRenderError, ValidationFailed
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.outputs.loop import IN_MEMORY
 from leasekeeper.secrets.request import SecretRequest
@@ -14,6 +15,12 @@ from leasekeeper.templates.source import Effect, RenderContext, Rendered, Source
 LARGEST_BYTES = 128 * 1024 - 1
 """Of name, sign and value: Linux takes no longer string (MAX_ARG_STRLEN, with the NUL behind)."""
 _OUR_PREFIX = "LEASEKEEPER_"
+# What arguments and environment may take together, from execve(2): a quarter of the stack, within
+# these bounds. Each string has a NUL behind it and a pointer to it.
+_LEAST_TOTAL, _MOST_TOTAL = 128 * 1024, 6 * 1024 * 1024
+_NUL_AND_POINTER = 1 + 8
+# For the program's own path, which is stored as well, and what the first line of a script adds.
+_RESERVE = 8 * 1024
 
 
 class EnvironmentSource:
@@ -65,12 +72,23 @@ def _variable(name: str, value: str) -> str:
 
 
 class Environment:
-    """Where `EnvironmentSource`'s content goes. *on_change* hears of every other content."""
+    """Where `EnvironmentSource`'s content goes. *on_change* hears of every other content.
+
+    What *command* could not be started with, added to *environ*, is refused.
+    """
 
     def __init__(
-        self, on_change: Callable[[], None], *, workers: FileWorkers, deadline_s: float
+        self,
+        on_change: Callable[[], None],
+        *,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        workers: FileWorkers,
+        deadline_s: float,
     ) -> None:
         self.content: bytes | None = None
+        self._command = command
+        self._environ = environ
         self._on_change = on_change
         self._workers = workers
         self._deadline_s = deadline_s
@@ -80,9 +98,13 @@ class Environment:
         return self.content == content
 
     async def put(self, content: bytes) -> bool:
-        """Hold *content* from now on; return whether it is another one."""
+        """Hold *content* from now on; return whether it is another one.
+
+        :raises ValidationFailed: if it is too large for the system.
+        """
         if self.content == content:
             return False
+        _check_size(self._command, child_environ(self._environ, content))
         self.content = content
         self._on_change()
         return True
@@ -120,3 +142,17 @@ def child_environ(environ: Mapping[str, str], content: bytes | None) -> dict[str
         name, _, value = variable.partition(b"=")
         kept[os.fsdecode(name)] = os.fsdecode(value)
     return kept
+
+
+def _check_size(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    strings = [*command, *(f"{name}={value}" for name, value in environ.items())]
+    needed = sum(len(os.fsencode(each)) + _NUL_AND_POINTER for each in strings) + _RESERVE
+    stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if stack == resource.RLIM_INFINITY:
+        stack = 4 * _MOST_TOTAL
+    limit = max(_LEAST_TOTAL, min(stack // 4, _MOST_TOTAL))
+    if needed > limit:
+        raise ValidationFailed(
+            f"the application's environment is larger than the {limit} bytes that Linux takes",
+            hint="write the largest values to files: use outputs; or raise `ulimit -s`",
+        )

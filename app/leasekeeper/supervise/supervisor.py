@@ -15,6 +15,7 @@ from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.tasks import first_of
 from leasekeeper.secrets.snapshot import Snapshot
+from leasekeeper.settings.checks import ENVIRONMENT
 from leasekeeper.settings.model import ExecSection, LifecycleSection
 from leasekeeper.supervise.child import Child
 from leasekeeper.supervise.environment import Environment, child_environ
@@ -22,8 +23,6 @@ from leasekeeper.telemetry.events import log
 from leasekeeper.telemetry.metrics import APP_STARTS
 from leasekeeper.templates.source import Source
 
-OUTPUT = "exec.env"
-"""What logs, health and metrics call the environment."""
 _LOOK_EVERY_S = 0.05
 
 
@@ -79,10 +78,14 @@ class Supervisor:
         self._environ = environ
         self._stop = stop
         self._environment = Environment(
-            self._changed, workers=workers, deadline_s=lifecycle.publish_deadline
+            self._changed,
+            command=section.command,
+            environ=environ,
+            workers=workers,
+            deadline_s=lifecycle.publish_deadline,
         )
         if source is not None:
-            self.output = Output(OUTPUT, source, self._environment, environ=environ)
+            self.output = Output(ENVIRONMENT, source, self._environment, environ=environ)
         self._signal = signal.Signals[section.restart_stop_signal]
         self._child: Child | None = None
         self._content: bytes | None = None

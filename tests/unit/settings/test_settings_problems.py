@@ -174,6 +174,13 @@ def test_two_outputs_cannot_have_one_name(tmp_path: Path) -> None:
     assert problem(tmp_path, text) == "app.yaml:6: outputs[1].name: outputs[0] has the same name"
 
 
+def test_no_output_can_be_called_like_the_environment_of_the_application(tmp_path: Path) -> None:
+    """The metrics of both were one series."""
+    text = GOOD + "    name: exec.env\n"
+
+    assert problem(tmp_path, text).startswith("app.yaml:5: outputs[0].name: is taken")
+
+
 def test_a_pair_that_is_half_given_is_told_where_the_half_is(tmp_path: Path) -> None:
     text = f"{GOOD}vault:\n  timeout: 5s\n  client_key_file: /k\n"
 

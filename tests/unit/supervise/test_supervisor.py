@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from leasekeeper.errors import ApplicationError, ConfigError
+from leasekeeper.errors import ApplicationError, ConfigError, ValidationFailed
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.outputs.output import Rendering
 from leasekeeper.runtime.clock import now
@@ -346,3 +347,23 @@ def test_a_run_without_an_application_imports_nothing_of_this() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     assert ran.stdout.split() == []
+
+
+async def test_an_environment_that_is_too_large_as_a_whole_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The old process was stopped first, and then the new one could not be started: exit 7."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (8 << 20, 8 << 20))
+    largest = b"v" * 100_000
+    async with running(monkeypatch) as stage:
+        await stage.change(b"\0".join(b"V%d=%s" % (n, largest) for n in range(30)))
+        await asyncio.sleep(60)
+
+        output = stage.supervisor.output
+        assert output is not None
+        assert isinstance(output.error, ValidationFailed)
+        assert "2097152 bytes" in str(output.error)
+        assert stage.values == ["1"]
+        await stage.change(b"\0".join([b"A=2", b"B=" + largest]))
+        await asyncio.sleep(60)
+        assert stage.values == ["1", "2"]
