@@ -12,8 +12,9 @@ from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.schedule import Schedule
 from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.budget import MintBudgets
-from leasekeeper.secrets.keeper import KeeperContext, SecretKeeper
+from leasekeeper.secrets.keeper import SecretKeeper
 from leasekeeper.secrets.mounts import Mounts
+from leasekeeper.secrets.plan import KeeperContext
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.settings.model import MintBudget, Settings

@@ -19,7 +19,7 @@ WRITE = SecretRequest.write("secret/product", {"n": "2"})
 
 @pytest.fixture(autouse=True)
 def wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("secrets.keeper", "tokens.keeper", "secrets.memory"):
+    for module in ("secrets.keeper", "secrets.plan", "tokens.keeper", "secrets.memory"):
         monkeypatch.setattr(f"leasekeeper.{module}.time", wall)
 
 
@@ -234,7 +234,7 @@ async def test_a_wall_clock_that_was_set_back_makes_nothing_live_longer(
 ) -> None:
     disk = Disk()
     await live(disk, vault, CREDS)
-    for module in ("secrets.keeper", "tokens.keeper", "secrets.memory"):
+    for module in ("secrets.keeper", "secrets.plan", "tokens.keeper", "secrets.memory"):
         monkeypatch.setattr(f"leasekeeper.{module}.time", lambda: wall() - 86400)
     vault.down = True
     world = await live(disk, vault, CREDS, seconds=10)
