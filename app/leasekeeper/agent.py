@@ -10,8 +10,8 @@ import asyncio
 import gc
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -182,6 +182,23 @@ class Agent:
             from leasekeeper.aws.task_paths import resolve
 
             self._settings, self._folders = await resolve(self._settings)
+        async with self._traced():
+            await self._run()
+
+    @asynccontextmanager
+    async def _traced(self) -> AsyncIterator[None]:
+        if not self._settings.traces.enabled:
+            yield
+            return
+        from leasekeeper.telemetry.traces import Traces
+
+        traces = Traces.to_collector(self._environ)
+        try:
+            yield
+        finally:
+            await traces.close()
+
+    async def _run(self) -> None:
         settings = self._settings
         self._sources = compile_sources(settings, self._dialect)
         environment = compile_environment(settings, self._dialect)

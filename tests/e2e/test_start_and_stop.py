@@ -283,8 +283,8 @@ async def test_an_approle_login_imports_nothing_that_it_does_not_need(
     assert process.returncode == 0
     assert not loaded & {
         "aiobotocore", "botocore", "cryptography", "csv", "difflib", "hcl2", "hvac",
-        "multiprocessing", "prometheus_client", "re2", "requests", "sqlite3", "unittest",
-        "urllib3", "xml", "zipfile",
+        "multiprocessing", "opentelemetry", "prometheus_client", "re2", "requests", "sqlite3",
+        "unittest", "urllib3", "xml", "zipfile",
     }  # fmt: skip
     assert "frozenlist._frozenlist" not in modules
     assert {"aiohttp", "uvloop", "pydantic"} <= loaded

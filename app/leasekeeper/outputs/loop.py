@@ -34,6 +34,7 @@ from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import LifecycleSection, OutputSection, WaitSection
 from leasekeeper.telemetry.metrics import RENDERS
+from leasekeeper.telemetry.spans import span
 from leasekeeper.templates.source import Dependency, FileRequest, ProgramWanted, Source
 
 if TYPE_CHECKING:
@@ -494,12 +495,18 @@ class OutputLoop:
         before = turn.used
         rendering = unit.finish(attempts)
         self._depend(turn, before, turn.used)
-        published = rendering is not None and await unit.publish(rendering)
+        published = rendering is not None and await self._put(unit, rendering)
         for output in unit.outputs:
             if published:
                 self._on_published(output, output.published_snapshots)
             RENDERS.inc(output.label, output.outcome.value)
         return published
+
+    async def _put(self, unit: _Unit, rendering: Any) -> bool:
+        with span("publish", {"leasekeeper.output": unit.label}) as note:
+            published = await unit.publish(rendering)
+            note("leasekeeper.outcome", unit.outputs[0].outcome.value)
+            return published
 
     def _release_if_settled(self) -> None:
         if not self._unsettled:

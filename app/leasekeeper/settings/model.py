@@ -41,6 +41,7 @@ from leasekeeper.settings.notify import Notify as Notify
 from leasekeeper.settings.notify import SignalNotify as SignalNotify
 from leasekeeper.settings.process import ListenerSection as ListenerSection
 from leasekeeper.settings.process import LogSection as LogSection
+from leasekeeper.settings.process import TracesSection as TracesSection
 from leasekeeper.settings.process import WebSection as WebSection
 from leasekeeper.settings.sinks import SinkSection
 from leasekeeper.settings.state import StateEncryption as StateEncryption
@@ -300,6 +301,8 @@ class Settings(Section):
     """The HTTP server."""
     log: LogSection = LogSection()
     """Logging."""
+    traces: TracesSection = TracesSection()
+    """Traces of requests."""
     lifecycle: LifecycleSection = LifecycleSection()
     """Starting and stopping."""
 

@@ -57,6 +57,14 @@ class WebSection(Section):
     ids, as its audit log has them, on the durations of requests."""
 
 
+class TracesSection(Section):
+    """Traces of requests to Vault and of publishes."""
+
+    enabled: bool = False
+    """Send them with OpenTelemetry (OTLP over HTTP) to `OTEL_EXPORTER_OTLP_ENDPOINT`, which has to
+    be set. Needs the extra `otel`; its own `OTEL_*` variables have effect."""
+
+
 class LogSection(Section):
     """What is logged, and how."""
 

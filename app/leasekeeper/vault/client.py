@@ -21,6 +21,7 @@ from leasekeeper.errors import (
 from leasekeeper.runtime.clock import now
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.telemetry.metrics import VAULT_REQUEST_SECONDS, VAULT_REQUESTS
+from leasekeeper.telemetry.spans import span
 from leasekeeper.vault.decoding import BadAnswer, check_keys, response_of, secret_of
 from leasekeeper.vault.decoding import whole as whole
 from leasekeeper.vault.reachability import Reachability
@@ -327,6 +328,20 @@ class VaultClient:
         sent: Awaitable[Reply],
         body: object = None,
         needs: tuple[str, ...] = (),
+    ) -> VaultResponse:
+        attributes = {"vault.operation": operation, "vault.path": path}
+        with span(f"vault {operation}", attributes) as note:
+            response = await self._answered(operation, path, sent, body, needs)
+            note("vault.request_id", response.request_id)
+            return response
+
+    async def _answered(
+        self,
+        operation: str,
+        path: str,
+        sent: Awaitable[Reply],
+        body: object,
+        needs: tuple[str, ...],
     ) -> VaultResponse:
         path = path.removesuffix("?list=true")
         serial, started, request_id = self.token_serial, now(), ""
