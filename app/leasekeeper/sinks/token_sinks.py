@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from leasekeeper.errors import AgentError
 from leasekeeper.files.file_workers import FileWorkers
@@ -16,8 +16,10 @@ from leasekeeper.files.mounts import Mounts
 from leasekeeper.runtime.latch import Latch
 from leasekeeper.settings.model import LifecycleSection
 from leasekeeper.settings.sinks import SinkSection
-from leasekeeper.sinks.sink import Sink, Tokens, Wrapper
 from leasekeeper.telemetry.events import log
+
+if TYPE_CHECKING:
+    from leasekeeper.sinks.sink import Sink, Tokens, Wrapper
 
 
 class TokenSinks:
@@ -40,8 +42,11 @@ class TokenSinks:
     ) -> None:
         mounts = Mounts.current()
         self.settled = Latch()
-        self.sinks = tuple(
-            Sink(
+
+        def sink(section: SinkSection) -> Sink:
+            from leasekeeper.sinks.sink import Sink
+
+            return Sink(
                 section,
                 tokens,
                 wrapper,
@@ -53,8 +58,8 @@ class TokenSinks:
                 rng=rng,
                 on_written=self._note,
             )
-            for section in sections
-        )
+
+        self.sinks = tuple(map(sink, sections))
         self._unsettled = set(self.sinks)
         if not self.sinks:
             self.settled.release()
