@@ -185,6 +185,16 @@ def test_hidden_lines_show_nothing_of_what_is_there() -> None:
     assert shown == ["  -    2 (hidden)", "  +    2 [secret]"]
 
 
+def test_the_page_of_commands_names_every_command_and_option() -> None:
+    page = (CONFIG.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    known = completion.words()
+
+    assert {name for name in known if f"`{name}" not in page} == set()
+    ours = {option for name in COMMANDS for option in known[name] if option.startswith("--")}
+    everyday = {"--help", "--token-file"}
+    assert {option for option in ours - everyday if option not in page} == set()
+
+
 def test_every_command_has_a_parser_with_examples() -> None:
     for name, options in completion.words().items():
         assert options
