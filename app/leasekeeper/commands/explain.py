@@ -67,7 +67,7 @@ def _explain_code(name: str) -> int:
 
 def explained(what: str, told: dict[str, Any]) -> str | None:
     """Return sentences about *what* of /status, or None, having said so, if it is not in there."""
-    if what == "token":
+    if what == "token" and told["token"] is not None:
         return _lines(_token(told["token"], told), told["token"]["error"])
     for output in told["outputs"]:
         if output["name"] == what:
@@ -75,8 +75,9 @@ def explained(what: str, told: dict[str, Any]) -> str | None:
     for secret in told["secrets"]:
         if secret["name"] == what.strip("/"):
             return _lines(_secret(secret, told), secret["error"])
-    names = [one["name"] for one in (*told["outputs"], *told["secrets"])]
-    known = "".join(f"  {name}\n" for name in ["token", *names])
+    names = ["token"] if told["token"] is not None else []
+    names += [one["name"] for one in (*told["outputs"], *told["secrets"])]
+    known = "".join(f"  {name}\n" for name in names)
     sys.stderr.write(f"leasekeeper: there is no secret or output {what!r}; there are:\n{known}")
     return None
 

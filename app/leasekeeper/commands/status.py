@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from leasekeeper.commands.configuration import command_parser
-from leasekeeper.commands.running import add_listen, seconds_until, span, status
+from leasekeeper.commands.running import NotRunning, add_listen, seconds_until, span, status
 from leasekeeper.errors import EXIT_DONE
 
 _DESCRIPTION = """\
@@ -25,6 +25,8 @@ _EXAMPLES = """\
   leasekeeper status --json | jq .secrets
   aws ecs execute-command ... --command "leasekeeper status"
 """
+# However impatient somebody is, the process has other things to do.
+_SHORTEST_S = 0.2
 _COLOURS = {"healthy": 32, "degraded": 33, "starting": 33, "unhealthy": 31}
 _WORDS = {"fetch": "new value", "renewal": "renewal", "probe": "probe", "login": "login"}
 
@@ -44,19 +46,27 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Print the table."""
     options = parser().parse_args(arguments)
-    while True:
+    if options.watch is None:
         told = status(options.listen)
-        text = json.dumps(told, indent=1) + "\n" if options.json else table(told, _is_colourful())
-        if options.watch is None:
-            break
-        clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
-        _say(clear + text)
-        try:
-            time.sleep(max(options.watch, 0.2))
-        except KeyboardInterrupt:
-            return EXIT_DONE
-    _say(text)
-    return EXIT_DONE if told.get("state") in ("healthy", "degraded") else 1
+        _say(_text(told, options))
+        return EXIT_DONE if told.get("state") in ("healthy", "degraded") else 1
+    try:
+        while True:
+            _say(("\x1b[H\x1b[2J" if sys.stdout.isatty() else "") + _watched(options))
+            time.sleep(max(options.watch, _SHORTEST_S))
+    except KeyboardInterrupt:
+        return EXIT_DONE
+
+
+def _watched(options: argparse.Namespace) -> str:
+    try:
+        return _text(status(options.listen), options)
+    except NotRunning as error:  # it may come back
+        return f"{error.coded}\n"
+
+
+def _text(told: dict[str, Any], options: argparse.Namespace) -> str:
+    return json.dumps(told, indent=1) + "\n" if options.json else table(told, _is_colourful())
 
 
 def _say(text: str) -> None:
@@ -73,34 +83,43 @@ def table(told: dict[str, Any], colourful: bool = False) -> str:
     """Return the answer of /status for people."""
     state = str(told["state"])
     shown = f"\x1b[{_COLOURS.get(state, 0)}m{state}\x1b[0m" if colourful else state
-    vault, token = told["vault"], told["token"]
+    budget = _endless(told["outage_budget_seconds"])
+    lines = [f"{shown}   without Vault everything stays valid for {budget}"]
+    lines += [f"  ! {reason}" for reason in told["reasons"]]
+    lines += ["", *_sources(told)] if told["token"] else []  # a task that stands by has none
+    heads = {
+        "secrets": ("SECRET", "KIND", "GEN", "VALID FOR", "NEXT", "IN"),
+        "outputs": ("OUTPUT", "STATE", "GEN", "VALID FOR", "NOTIFIED"),
+        "sinks": ("SINK", "STATE"),
+    }
+    rows: dict[str, list[tuple[str, ...]]] = {
+        "secrets": [_secret(secret, told) for secret in told["secrets"]],
+        "outputs": [_output(output) for output in told["outputs"]],
+        "sinks": [(s["path"], "written" if s["settled"] else "waiting") for s in told["sinks"]],
+    }
+    for name, head in heads.items():
+        lines += ["", *columns(head, rows[name])] if rows[name] else []
+    lines += _surroundings(told)
+    return "\n".join(lines) + "\n"
+
+
+def _sources(told: dict[str, Any]) -> list[str]:
+    vault = told["vault"]
     reached = "reachable" if vault["reachable"] else "NOT reachable"
-    lines = [
-        (
-            f"{shown}   without Vault everything stays valid for "
-            f"{_endless(told['outage_budget_seconds'])}"
-        ),
-        *(f"  ! {reason}" for reason in told["reasons"]),
-        "",
+    return [
         f"vault   {vault['address']}  {reached}{_latency(vault)}",
-        f"token   {_token(token, told)}",
-        "",
-        *columns(
-            ("SECRET", "KIND", "GEN", "VALID FOR", "NEXT", "IN"),
-            (_secret(secret, told) for secret in told["secrets"]),
-        ),
-        "",
-        *columns(
-            ("OUTPUT", "STATE", "GEN", "VALID FOR", "NOTIFIED"),
-            (_output(output) for output in told["outputs"]),
-        ),
+        f"token   {_token(told['token'], told)}",
     ]
-    if told.get("sinks"):
-        rows = ((s["path"], "written" if s["settled"] else "waiting") for s in told["sinks"])
-        lines += ["", *columns(("SINK", "STATE"), rows)]
+
+
+def _surroundings(told: dict[str, Any]) -> list[str]:
+    lines = []
+    if shared := told.get("shared"):
+        leads = "this task leads" if shared["leading"] else f"{shared['leader']} leads"
+        lines += ["", f"shared volume   {leads} (term {shared['term']})"]
     if app := told.get("application"):
         lines += ["", f"application   {app['state']}, started {app['starts']} times"]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def columns(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

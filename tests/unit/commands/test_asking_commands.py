@@ -113,6 +113,20 @@ def test_the_table_of_the_status_names_what_is_held_and_what_comes_next() -> Non
     assert "\x1b[33mdegraded\x1b[0m" in table(told(state="degraded"), colourful=True)
 
 
+def test_a_task_that_stands_by_is_shown_without_token_and_secrets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shared = {"leading": False, "leader": "task-1", "term": 3}
+    answer = told(vault=None, token=None, secrets=[], shared=shared)
+
+    text = table(answer)
+
+    assert "shared volume   task-1 leads (term 3)" in text
+    assert "SECRET" not in text
+    assert explain.explained("token", answer) is None
+    assert "there are:\n  /config/a" in capsys.readouterr().err
+
+
 def test_a_secret_an_output_and_the_token_are_explained_in_sentences(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
