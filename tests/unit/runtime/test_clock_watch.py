@@ -28,7 +28,7 @@ async def heard(*changes: tuple[float, float]) -> list[float]:
     for asleep, moved in changes:
         clocks.asleep += asleep
         clocks.ahead += moved
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(5.1)
     await asyncio.sleep(100)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -36,7 +36,7 @@ async def heard(*changes: tuple[float, float]) -> list[float]:
     return told
 
 
-async def test_a_suspension_is_told_within_a_second_and_once() -> None:
+async def test_a_suspension_is_told_within_five_seconds_and_once() -> None:
     assert await heard((600.0, 600.0), (5.0, 5.0)) == [600.0, 5.0]
 
 

@@ -89,12 +89,12 @@ async def test_after_a_suspension_everything_is_looked_at_at_once() -> None:
     async with world.running(CREDS):
         await asyncio.sleep(100)
         world.suspend(200)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(5.5)
         snapshot = world.store.snapshot(CREDS)
         assert snapshot is not None
         left = world.store.end_of(snapshot) - now()
-        assert left == pytest.approx(3600 - 300, abs=5)
+        assert left == pytest.approx(3600 - 300, abs=10)
         assert vault.count("PUT", "sys/leases/lookup") >= 4
 
         world.suspend(86_400)
-        await world.until(lambda: works(world), within_s=3)
+        await world.until(lambda: works(world), within_s=7)
