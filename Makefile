@@ -87,6 +87,9 @@ differential: $(READY) ## new random templates, ours against `bao agent`; MINUTE
 bench: $(READY) ## measure against `bao agent`, write docs/performance.md anew; ARGS=--quick
 	PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
 
+fleet: $(READY) ## simulate 10,000 tasks, check with a real OpenBao, write docs/fleet.md anew; ARGS=--quick
+	PYTHONPATH=. $(BIN)/python -m benchmarks.fleet $(ARGS)
+
 # On a machine whose containers have no network of their own: make image BUILD=--network=host
 BUILD ?=
 IMAGE ?= leasekeeper:dev

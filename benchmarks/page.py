@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,8 +138,6 @@ def write(results: Results, docs: Path) -> None:
         if all(len(points) > 1 for points in series.values()):
             plot = line_plot(title, "templates, each with a secret of its own", series)
             (docs / "performance" / name).write_text(plot, encoding="utf-8")
-    page = docs / "performance.md"
-    text = page.read_text(encoding="utf-8")
     blocks = {
         "machine": _machine(results),
         "comparison": table(results),
@@ -147,6 +145,12 @@ def write(results: Results, docs: Path) -> None:
         "imports": _imports(results),
         "templates": _templates(results),
     }
+    fill(docs / "performance.md", blocks)
+
+
+def fill(page: Path, blocks: Mapping[str, str]) -> None:
+    """Put each of *blocks* between its markers in *page*."""
+    text = page.read_text(encoding="utf-8")
     for name, block in blocks.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         before, _, rest = text.partition(begin)

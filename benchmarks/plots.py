@@ -1,4 +1,4 @@
-"""Line plots on two logarithmic axes, as SVG of a few kilobytes that diffs well."""
+"""Line plots, as SVG of a few kilobytes that diffs well: on two logarithmic axes, or over time."""
 
 from __future__ import annotations
 
@@ -52,6 +52,42 @@ def line_plot(title: str, x_label: str, series: Mapping[str, Points]) -> str:
     ]
     for colour, (name, points) in zip(_COLOURS, series.items(), strict=False):
         parts += _line(name, colour, [(x_axis.at(x), y_axis.at(y)) for x, y in points])
+    return "\n".join([*parts, "</g></svg>\n"])
+
+
+def time_plot(title: str, x_label: str, step: float, series: Mapping[str, Sequence[float]]) -> str:
+    """Return a plot from 0 on two even axes; each of *series* has a value every *step*."""
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    longest = max(len(values) for values in series.values()) * step
+    highest = max(max(values) for values in series.values()) or 1
+    tick_x, tick_y = _round_down(longest / 4), _round_down(highest / 4)
+    x_scale, y_scale = (right - _LEFT) / longest, (bottom - _TOP) / highest
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}">',
+        '<g font-family="sans-serif" font-size="12" fill="#333">',
+        '<rect width="100%" height="100%" fill="#fff"/>',
+        f'<text x="{_LEFT}" y="22" font-size="15">{title}</text>',
+    ]
+    for number in range(int(longest / tick_x) + 1):
+        x = round(_LEFT + number * tick_x * x_scale, 1)
+        label = f"{number * tick_x:,g}"
+        parts.append(f'<path d="M{x} {bottom}V{_TOP}" stroke="#eee"/>')
+        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{label}</text>')
+    for number in range(int(highest / tick_y) + 1):
+        y = round(bottom - number * tick_y * y_scale, 1)
+        label = f"{number * tick_y:,g}"
+        parts.append(f'<path d="M{_LEFT} {y}H{right}" stroke="#ddd"/>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{label}</text>')
+    middle = (_LEFT + right) / 2
+    parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{x_label}</text>')
+    for place, (colour, (name, values)) in enumerate(zip(_COLOURS, series.items(), strict=False)):
+        path = "L".join(
+            f"{_LEFT + at * step * x_scale:.1f} {bottom - value * y_scale:.1f}"
+            for at, value in enumerate(values)
+        )
+        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        y = _TOP + 14 + 18 * place
+        parts.append(f'<text x="{right + 8}" y="{y}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</g></svg>\n"])
 
 

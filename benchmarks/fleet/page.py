@@ -1,0 +1,100 @@
+"""Tables and plots of docs/fleet.md; the words between them are written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.page import fill
+from benchmarks.plots import time_plot
+
+_MINUTE = 60.0
+# A plot has a point for the highest second in so many.
+POINT_S = 20
+
+
+def text_of(results: Mapping[str, Any]) -> str:
+    """Return the tables for a terminal."""
+    return "\n\n".join(_blocks(results).values())
+
+
+def write(results: Mapping[str, Any], docs: Path) -> None:
+    """Write the plots, and everything between the markers of the page."""
+    for name, plot in _plots(results["scenarios"]):
+        (docs / "fleet" / f"{name}.svg").write_text(plot, encoding="utf-8")
+    fill(docs / "fleet.md", _blocks(results))
+
+
+def _blocks(results: Mapping[str, Any]) -> dict[str, str]:
+    scenarios = results["scenarios"]
+    blocks = {"rates": _rates(scenarios), "leases": _leases(scenarios), "scale": _scale(scenarios)}
+    if "check" in results:
+        blocks["check"] = _check(results["check"])
+    return blocks
+
+
+def _rates(scenarios: Mapping[str, Any]) -> str:
+    heads = ("deployment: peak", "then: mean", "peak", "peak to mean", "Vault away: mean")
+    heads += ("back: peak", "to the mean before", "later: peak to mean")
+    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    for name, result in scenarios.items():
+        found = result["figures"]
+        usual, after = found["steady"], found["after"]
+        lines.append(
+            f"| {name} | {found['wave']['peak']:,} | {usual['mean']:,.1f} | {usual['peak']:,} |"
+            f" {usual['peak'] / usual['mean']:.2f} | {found['away']['mean']:,.0f} |"
+            f" {found['back'] * usual['mean']:,.0f} | {found['back']:.2f} |"
+            f" {after['peak'] / after['mean']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _leases(scenarios: Mapping[str, Any]) -> str:
+    heads = ("leases held: mean", "most", "logins, mints, renewals a second: mean")
+    heads += ("busiest minute",)
+    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    for name, result in scenarios.items():
+        found = result["figures"]
+        costly = found["costly"]
+        lines.append(
+            f"| {name} | {found['leases_mean']:,.0f} | {found['leases_most']:,} |"
+            f" {costly['mean']:.2f} | {costly['peak']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _scale(scenarios: Mapping[str, Any]) -> str:
+    told = (
+        f"{result['tasks']:,}"
+        + (f" (each stands for {result['weight']})" if result["weight"] > 1 else "")
+        + f" in {name!r}"
+        for name, result in scenarios.items()
+    )
+    return f"Tasks simulated for these figures: {', '.join(told)}."
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    model, real = check["model"], check["real"]
+    lines = ["| | model | OpenBao |", "|---|---:|---:|"]
+    for kind in sorted(model["requests"].keys() | real["requests"].keys()):
+        counts = (side["requests"].get(kind, 0) for side in (model, real))
+        lines.append(f"| {kind} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+    for when in ("before", "after"):
+        for what in ("mean", "peak"):
+            rates = (side[when][what] for side in (model, real))
+            title = f"a second, {what} {when} the outage"
+            lines.append(f"| {title} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |")
+    return "\n".join(lines)
+
+
+def _plots(scenarios: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    step, label = POINT_S / _MINUTE, "minutes since the deployment"
+
+    def plot(title: str, what: str, names: tuple[str, ...]) -> str:
+        return time_plot(title, label, step, {name: scenarios[name][what] for name in names})
+
+    alike = ("without jitter", "fleet")
+    yield "requests", plot("Requests a second, busiest second of 20", "all", alike)
+    yield "costly", plot("Logins, mints and renewals a second", "costly", alike)
+    yield "leases", plot("Leases held", "leases", ("fleet", "shared: leader"))
