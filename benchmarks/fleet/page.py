@@ -42,8 +42,9 @@ def _rates(scenarios: Mapping[str, Any]) -> str:
         found = result["figures"]
         usual, after = found["steady"], found["after"]
         lines.append(
-            f"| {name} | {found['wave']['peak']:,} | {usual['mean']:,.1f} | {usual['peak']:,} |"
-            f" {usual['peak'] / usual['mean']:.2f} | {found['away']['mean']:,.0f} |"
+            f"| {name} | {found['wave']['peak']:,.0f} | {usual['mean']:,.1f} |"
+            f" {usual['peak']:,.0f} | {usual['peak'] / usual['mean']:.2f} |"
+            f" {found['away']['mean']:,.0f} |"
             f" {found['back'] * usual['mean']:,.0f} | {found['back']:.2f} |"
             f" {after['peak'] / after['mean']:.2f} |"
         )
