@@ -6,23 +6,21 @@ import asyncio
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
 from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.mounts import Mounts
-from leasekeeper.files.target import Target
-from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.output import Output
-from leasekeeper.outputs.output_file import OutputFile
-from leasekeeper.outputs.patrol import Look, Patrol
+from leasekeeper.outputs.patrol import Patrol
 from leasekeeper.outputs.render_attempt import Attempt, View, run_all
-from leasekeeper.outputs.tell import TellApplication, notifier_for
+from leasekeeper.outputs.tell import TellApplication
+from leasekeeper.outputs.turn import Maker, Plan, Turn, Unit
 from leasekeeper.outputs.watched_files import WatchedFiles
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
@@ -32,13 +30,13 @@ from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.settings.groups import GroupSection
-from leasekeeper.settings.model import LifecycleSection, OutputSection, WaitSection
+from leasekeeper.settings.model import LifecycleSection, OutputSection
 from leasekeeper.telemetry.metrics import RENDERS
 from leasekeeper.telemetry.spans import span
 from leasekeeper.templates.source import Dependency, FileRequest, ProgramWanted, Source
 
 if TYPE_CHECKING:
-    from leasekeeper.outputs.group import OutputGroup
+    pass
 
 IN_MEMORY = "memory"  # not the name of a mount, which starts with a slash
 PROGRAMS = "programs"  # nor is this
@@ -81,106 +79,6 @@ class Applied:
 OnPublished = Callable[[Output, Sequence[Snapshot]], None]
 
 
-class _Unit(Protocol):
-    """What is published together: an output, or a group of them."""
-
-    label: str
-    next_at: float
-
-    @property
-    def outputs(self) -> tuple[Output, ...]: ...
-    @property
-    def used(self) -> frozenset[Dependency]: ...
-    @property
-    def error(self) -> AgentError | None: ...
-    @property
-    def failures(self) -> int: ...
-    @property
-    def notifiers(self) -> tuple[Notifier, ...]: ...
-
-    def begin(self, view: View) -> list[Attempt]: ...
-    def finish(self, attempts: Sequence[Attempt]) -> Any: ...
-    async def publish(self, rendering: Any) -> bool: ...
-    async def repair(self) -> bool: ...
-    @property
-    def look(self) -> Look | None: ...
-    async def remove(self) -> None: ...
-
-
-MadeOf = tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """How to make a unit, and what of: equal units are made of equal things."""
-
-    place: str
-    made_of: MadeOf
-    make: Callable[[], _Unit]
-    wait: WaitSection | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """An output, or a group of them, in the schedule of its mount.
-
-    *successor* is what a new configuration makes of it. Until that has been published once, the
-    old unit goes on, so that a new template that cannot be rendered costs nobody anything.
-    """
-
-    unit: _Unit
-    mount: str
-    serve: Callable[[_Turn], asyncio.Future[float]]
-    wait: WaitSection | None = None
-    place: str = ""
-    made_of: MadeOf = ()
-    successor: _Unit | None = None
-    successor_of: MadeOf = ()
-    waits: bool = False
-    """Whether its templates run programs, so that it is rendered in a thread."""
-    dirty: bool = True
-    refreshing: bool = False
-    due_at: float = 0.0
-    """When changes have come to rest."""
-    latest: float = math.inf
-    retry_at: float = math.inf
-
-    @property
-    def name(self) -> str:
-        return f"output {self.unit.label}"
-
-    @property
-    def look(self) -> Look | None:
-        return self.unit.look
-
-    @property
-    def shown(self) -> _Unit:
-        """What the configuration wants now."""
-        return self.successor or self.unit
-
-    @property
-    def used(self) -> frozenset[Dependency]:
-        """What the last renders asked for."""
-        return self.unit.used | self.shown.used
-
-    def hand_on(self) -> None:
-        """Tell the successor what is in place."""
-        if self.successor is not None:
-            for output in self.successor.outputs:
-                output.take_over(self.unit.outputs)
-
-    def put_off(self) -> None:
-        """Wait for more changes, if that is wanted."""
-        if self.wait is not None:
-            if not self.dirty:
-                self.latest = now() + self.wait.longest_s
-            self.due_at = min(now() + self.wait.min, self.latest)
-
-    async def step(self) -> float:
-        # Shielded: the end of the schedule must not tear a publish, which `close` waits for.
-        return await asyncio.shield(self.serve(self))
-
-
 class OutputLoop:
     """Renders and publishes the outputs whose secrets or files have changed, and only those.
 
@@ -217,7 +115,7 @@ class OutputLoop:
         self._files = WatchedFiles(
             self._workers, mounts, on_change=self._changed, on_bug=self._crash
         )
-        self._make = _Maker(
+        self._make = Maker(
             self._workers,
             mounts,
             rng=rng,
@@ -226,12 +124,12 @@ class OutputLoop:
             tell_application=tell_application,
             fence=fence,
         )
-        self._turns = [self._turn(plan) for plan in self._plans(list(sources), groups)]
+        self._turns = [self._turn(plan) for plan in self._make.plans(list(sources), groups)]
         if in_memory is not None:
-            self._turns.append(_Turn(in_memory, IN_MEMORY, self._start))
+            self._turns.append(Turn(in_memory, IN_MEMORY, self._start))
         self._schedules: dict[str, Schedule] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._users: defaultdict[Dependency, set[_Turn]] = defaultdict(set)
+        self._users: defaultdict[Dependency, set[Turn]] = defaultdict(set)
         self._required: set[Dependency] = set()
         self._unsettled = set(self._turns)
         self.left_behind: set[str] = set()
@@ -258,25 +156,8 @@ class OutputLoop:
             if output is not turn.shown
         }
 
-    def _plans(
-        self, sources: list[tuple[OutputSection, Source]], groups: Sequence[GroupSection]
-    ) -> Iterator[_Plan]:
-        make, left = self._make, list(sources)
-        for group in groups:
-            members = [each for each in left if group.holds(each[0].destination)]
-            left = [each for each in left if not group.holds(each[0].destination)]
-            made_of = (group, *members)
-            yield _Plan(place=group.link, made_of=made_of, make=partial(make.group, group, members))
-        for section, source in left:
-            yield _Plan(
-                place=section.destination,
-                made_of=(section, source),
-                make=partial(make.single, section, source),
-                wait=section.wait,
-            )
-
-    def _turn(self, plan: _Plan) -> _Turn:
-        return _Turn(
+    def _turn(self, plan: Plan) -> Turn:
+        return Turn(
             plan.make(),
             self._make.mounts.of(plan.place),
             self._start,
@@ -297,7 +178,7 @@ class OutputLoop:
             raise self._bug
         raise AssertionError  # nothing in the group returns
 
-    def _begin(self, turn: _Turn) -> None:
+    def _begin(self, turn: Turn) -> None:
         if turn.mount not in self._schedules:
             assert self._group is not None, "run runs"
             schedule = Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
@@ -322,7 +203,7 @@ class OutputLoop:
         more stay, unless `lifecycle.remove_files` says otherwise.
         """
         self._patrol.every(lifecycle.repair_interval or math.inf)
-        plans = {plan.place: plan for plan in self._plans(list(sources), groups)}
+        plans = {plan.place: plan for plan in self._make.plans(list(sources), groups)}
         known = {turn.place: turn for turn in self._turns if turn.place}
         gone = [turn for place, turn in known.items() if place not in plans]
         changed = [
@@ -358,7 +239,7 @@ class OutputLoop:
             (snapshot.request for snapshots in in_place for snapshot in snapshots),
         )
 
-    def _replan(self, turn: _Turn, plan: _Plan) -> bool:
+    def _replan(self, turn: Turn, plan: Plan) -> bool:
         """Let *turn* become what *plan* says; whether that is something new."""
         if plan.made_of == turn.made_of:
             reverted, turn.successor = turn.successor is not None, None
@@ -370,7 +251,7 @@ class OutputLoop:
         self._wake(turn)
         return True
 
-    async def _end(self, turn: _Turn, *, remove: bool) -> None:
+    async def _end(self, turn: Turn, *, remove: bool) -> None:
         for users in self._users.values():
             users.discard(turn)
         self._unsettled.discard(turn)
@@ -384,7 +265,7 @@ class OutputLoop:
         snapshots = (each for output in turn.unit.outputs for each in output.published_snapshots)
         self.left_behind |= {each.response.lease_id for each in snapshots} - {""}
 
-    def _end_notifiers(self, unit: _Unit) -> None:
+    def _end_notifiers(self, unit: Unit) -> None:
         for notifier in unit.notifiers:
             self._nursery.start(f"end {unit.label}", notifier.close(grace_s=LAST_NEWS_S))
 
@@ -431,15 +312,15 @@ class OutputLoop:
                 turn.put_off()
             self._wake(turn)
 
-    def _wake(self, turn: _Turn) -> None:
+    def _wake(self, turn: Turn) -> None:
         turn.dirty = True
         if (schedule := self._schedules.get(turn.mount)) is not None:
             schedule.wake(turn)
 
-    def _start(self, turn: _Turn) -> asyncio.Future[float]:
+    def _start(self, turn: Turn) -> asyncio.Future[float]:
         return self._nursery.start(turn.name, self._serve(turn))
 
-    async def _serve(self, turn: _Turn) -> float:
+    async def _serve(self, turn: Turn) -> float:
         """Do what is due for one unit and return when to look at it again."""
         if self._closing:
             return math.inf
@@ -457,7 +338,7 @@ class OutputLoop:
     async def _watch(self, mount: str) -> NoReturn:
         """Wake whatever is not as it was left: with nothing else to do, its turn is a repair."""
 
-        def suspect(turn: _Turn) -> None:
+        def suspect(turn: Turn) -> None:
             if turn in self._turns:
                 self._schedules[mount].wake(turn)
 
@@ -465,12 +346,12 @@ class OutputLoop:
             mount, lambda: [turn for turn in self._turns if turn.mount == mount], suspect
         )
 
-    def _retry_at(self, unit: _Unit) -> float:
+    def _retry_at(self, unit: Unit) -> float:
         if unit.error is None or not unit.error.retryable:
             return math.inf  # the same data would give the same result
         return now() + RETRY.delay(unit.failures - 1, self._rng)
 
-    async def _refresh(self, turn: _Turn) -> None:
+    async def _refresh(self, turn: Turn) -> None:
         """Publish what is wanted now or, while that cannot be had, what was wanted before."""
         wanted = turn.shown
         if await self._publish(turn, wanted):
@@ -483,7 +364,7 @@ class OutputLoop:
             await self._publish(turn, turn.unit)
             turn.hand_on()
 
-    async def _publish(self, turn: _Turn, unit: _Unit) -> bool:
+    async def _publish(self, turn: Turn, unit: Unit) -> bool:
         async with self._one_render:
             # Everybody else gets the event loop between two renders.
             await asyncio.sleep(0)
@@ -502,7 +383,7 @@ class OutputLoop:
             RENDERS.inc(output.label, output.outcome.value)
         return published
 
-    async def _put(self, unit: _Unit, rendering: Any) -> bool:
+    async def _put(self, unit: Unit, rendering: Any) -> bool:
         with span("publish", {"leasekeeper.output": unit.label}) as note:
             published = await unit.publish(rendering)
             note("leasekeeper.outcome", unit.outputs[0].outcome.value)
@@ -512,7 +393,7 @@ class OutputLoop:
         if not self._unsettled:
             self.settled.release()
 
-    def _attempt(self, turn: _Turn, unit: _Unit) -> list[Attempt] | None:
+    def _attempt(self, turn: Turn, unit: Unit) -> list[Attempt] | None:
         """Render, or return None for what has to wait for a program."""
         attempts = unit.begin(View(snapshot=self._store.snapshot, text=self._files.text))
         try:
@@ -522,7 +403,7 @@ class OutputLoop:
             return None
         return attempts
 
-    async def _attempt_in_thread(self, unit: _Unit) -> list[Attempt]:
+    async def _attempt_in_thread(self, unit: Unit) -> list[Attempt]:
         from leasekeeper.outputs.programs import Programs
 
         async with Programs(self._make.environ) as programs:
@@ -533,7 +414,7 @@ class OutputLoop:
         return attempts
 
     def _depend(
-        self, turn: _Turn, before: frozenset[Dependency], used: frozenset[Dependency]
+        self, turn: Turn, before: frozenset[Dependency], used: frozenset[Dependency]
     ) -> None:
         for dependency in before - used:
             self._users[dependency].discard(turn)
@@ -548,68 +429,3 @@ class OutputLoop:
     def _crash(self, _task: str, error: BaseException) -> None:
         self._bug = self._bug or error
         self._crashed.set()
-
-
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    """Makes outputs and groups out of their sections."""
-
-    workers: FileWorkers
-    mounts: Mounts
-    rng: random.Random = field(kw_only=True)
-    environ: Mapping[str, str] = field(kw_only=True, repr=False)
-    deadline_s: float = field(kw_only=True)
-    tell_application: TellApplication | None = field(kw_only=True)
-    fence: Fence = field(kw_only=True)
-
-    def single(self, section: OutputSection, source: Source) -> Output:
-        return self.output(section, source)[0]
-
-    def output(self, section: OutputSection, source: Source) -> tuple[Output, OutputFile]:
-        file = OutputFile(
-            section,
-            workers=self.workers,
-            mount=self.mounts.of(section.destination),
-            deadline_s=self.deadline_s,
-            environ=self.environ,
-            fence=self.fence,
-        )
-        notifier = self._notifier(section)
-        output = Output(section.label, source, file, environ=self.environ, notifier=notifier)
-        return output, file
-
-    def group(
-        self, section: GroupSection, members: Sequence[tuple[OutputSection, Source]]
-    ) -> OutputGroup:
-        from leasekeeper.files.kept_group import KeptGroup
-        from leasekeeper.outputs.group import OutputGroup
-
-        pairs = [self.output(*member) for member in members]
-        kept = KeptGroup(
-            section.link,
-            [Target.of(output) for output, _ in members],
-            keep_s=section.keep,
-            workers=self.workers,
-            mount=self.mounts.of(section.link),
-            deadline_s=self.deadline_s,
-            fence=self.fence,
-            group=section.label,
-        )
-        return OutputGroup(
-            section.label,
-            [output for output, _ in pairs],
-            [file for _, file in pairs],
-            kept,
-            check_s=sum(each.validate_timeout for each, _ in members if each.validate_command),
-            notifier=self._notifier(section),
-        )
-
-    def _notifier(self, section: OutputSection | GroupSection) -> Notifier | None:
-        return notifier_for(
-            section,
-            workers=self.workers,
-            mounts=self.mounts,
-            rng=self.rng,
-            environ=self.environ,
-            tell_application=self.tell_application,
-        )
