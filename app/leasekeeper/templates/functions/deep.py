@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from leasekeeper.templates.golang.printing import check_length
 from leasekeeper.templates.golang.values import GoChannel, GoStruct, kind, type_name
+
+_VALUE = 64
+"""What a value costs besides its characters."""
 
 
 def deep_equal(a: Any, b: Any) -> bool:
@@ -19,6 +23,24 @@ def deep_equal(a: Any, b: Any) -> bool:
     if isinstance(a, GoStruct) and a.go_fields:
         return all(deep_equal(getattr(a, name), getattr(b, name)) for name in a.go_fields)
     return a is b if isinstance(a, GoChannel) else bool(a == b)
+
+
+def check_extent(value: Any) -> None:
+    """Look at how much there is to write of *value*, where what is in it twice counts twice.
+
+    :raises TextTooLarge: if it is more than templates may make.
+    """
+    waiting, extent = [value], 0
+    while waiting:
+        inner = waiting.pop()
+        extent += _VALUE
+        if isinstance(inner, str | bytes):
+            extent += len(inner)
+        elif isinstance(inner, dict):
+            waiting.extend(inner.values())
+        elif isinstance(inner, list):
+            waiting.extend(inner)
+        check_length(extent)
 
 
 def copied(value: Any) -> Any:

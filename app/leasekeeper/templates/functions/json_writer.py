@@ -11,6 +11,7 @@ import math
 import re
 from typing import Any
 
+from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import TextStruct, is_nil, struct_members
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import format_float
@@ -37,6 +38,7 @@ def to_json(value: Any, *, html: bool = True, indent: str = "") -> str:
 
     :raises GoError: if JSON has no words for the value.
     """
+    check_extent(value)
     return _Writer(_SPECIAL_IN_HTML if html else _SPECIAL, indent).value(value, "\n")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import re2
 
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
+from leasekeeper.templates.golang.printing import check_length
 from leasekeeper.templates.golang.quoting import can_backquote, quote
 from leasekeeper.templates.golang.values import NilStrings, StringSlice
 
@@ -33,6 +34,8 @@ _ERRORS = {
 }
 _MOST_MATCHES = 1_000_000
 """In one text: seconds. Templates are rendered in the event loop."""
+_LONGEST_PATTERN = 10_000
+"""In characters: matching takes time in proportion to it, and to its groups."""
 _STRAY = re.compile("[\ud800-\udfff]")
 _ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")  # RE2 knows it, Go does not
 
@@ -43,6 +46,8 @@ def compile_pattern(pattern: str) -> Any:
 
     :raises GoError: ``error parsing regexp: ...``.
     """
+    if len(pattern) > _LONGEST_PATTERN:
+        raise GoError("error parsing regexp: expression too large")
     options = re2.Options()
     options.log_errors = False
     try:
@@ -96,10 +101,11 @@ def find_all(compiled: Any, text: str) -> Iterator[Any]:
 
 def replace_all(compiled: Any, text: str, expand: Callable[[Any], str]) -> str:
     """Return *text* with *expand* of every match in its place."""
-    out, end = [], 0
+    out, end, length = [], 0, len(text)
     for match in find_all(compiled, text):
         out += [text[end : match.start()], expand(match)]
-        end = match.end()
+        end, length = match.end(), length + len(out[-1])
+        check_length(length)
     return "".join([*out, text[end:]])
 
 

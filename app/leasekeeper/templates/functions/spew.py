@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import is_nil
 from leasekeeper.templates.golang.functions import ANY, FunctionTable
 from leasekeeper.templates.golang.numbers import format_float
@@ -31,6 +32,7 @@ _NIL = "(interface {}) <nil>"
 @functions.add("spew_sdump", "...interface {}")
 def spew_sdump(*values: Any) -> str:
     """Return *values* over many lines, each with its type."""
+    check_extent(list(values))
     return "".join(f"{_dump(value, 0)}\n" for value in values)
 
 
@@ -83,6 +85,7 @@ _VERB = re.compile(r"%([-+# 0]*)(\d*(?:\.\d*)?)(.)", re.DOTALL)
 @functions.add("spew_sprintf", "string", "...interface {}")
 def spew_sprintf(template: str, *values: Any) -> str:
     """Return `printf` with ``%v`` and ``%#v`` as spew writes them: ``(int)1``."""
+    check_extent(list(values))
     shown: list[Any] = []
 
     def prepared(match: re.Match[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from leasekeeper.templates.functions.casting import to_text
@@ -85,15 +86,23 @@ def omit(table: Dict, *names: str) -> Dict:
 @functions.add("sprig_mustMerge", _DICT, f"...{_DICT}")
 def merge(target: Dict, *sources: Dict) -> Dict:
     """Fill what the first map lacks from the others, and return it."""
+    target = _there(target, sources)
     for source in sources:
         merge_maps(target, source, override=False)
     return target
+
+
+def _there(target: Dict, sources: Iterable[Dict]) -> Dict:
+    """Return *target*, or a map for it if it is nil and there is something to merge."""
+    nil = isinstance(target, NilMap) and not all(isinstance(each, NilMap) for each in sources)
+    return {} if nil else target
 
 
 @functions.add("sprig_mergeOverwrite", _DICT, f"...{_DICT}")
 @functions.add("sprig_mustMergeOverwrite", _DICT, f"...{_DICT}")
 def merge_overwrite(target: Dict, *sources: Dict) -> Dict:
     """Overwrite the first map with the others, and return it."""
+    target = _there(target, sources)
     for source in sources:
         merge_maps(target, source, override=True)
     return target

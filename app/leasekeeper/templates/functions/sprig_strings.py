@@ -8,7 +8,9 @@ from typing import Any
 from leasekeeper.templates.functions.casting import to_text, to_texts
 from leasekeeper.templates.functions.texts import (
     SPACE,
+    joined,
     replace_all,
+    replaced,
     split_text,
     trim,
     trim_prefix,
@@ -16,7 +18,7 @@ from leasekeeper.templates.functions.texts import (
     trim_suffix,
 )
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
-from leasekeeper.templates.golang.printing import sprint
+from leasekeeper.templates.golang.printing import check_length, sprint
 from leasekeeper.templates.golang.quoting import quote as go_quote
 from leasekeeper.templates.golang.values import StringMap, StringSlice, canonical, decode, encode
 
@@ -172,7 +174,7 @@ def _check_repeat(count: int) -> None:
 def indent(spaces: int, text: str) -> str:
     """Return *text* with *spaces* before every line, empty ones too."""
     pad = repeat(spaces, " ")
-    return pad + text.replace("\n", f"\n{pad}")
+    return pad + replaced(text, "\n", f"\n{pad}")
 
 
 @functions.add("sprig_nindent", "int", "string")
@@ -205,6 +207,7 @@ def _wrap(text: str, width: int, separator: str, *, cut: bool) -> str:
         if space < 0 and cut:
             out += [data[at : at + width], line_break]
             at += width
+            check_length(len(out) // 2 * len(line_break))
             continue
         if space < 0:
             space = data.find(b" ", at + width)
@@ -212,6 +215,7 @@ def _wrap(text: str, width: int, separator: str, *, cut: bool) -> str:
             break
         out += [data[at:space], line_break]
         at = space + 1
+        check_length(len(out) // 2 * len(line_break))
     return decode(b"".join([*out, data[at:]]))
 
 
@@ -251,7 +255,7 @@ def shuffle(text: str) -> str:
 @functions.add("sprig_join", "string", "interface {}")
 def join(separator: str, value: Any) -> str:
     """Return the elements of a list with *separator* between them."""
-    return canonical(separator.join(to_texts(value)))
+    return canonical(joined(separator, to_texts(value)))
 
 
 @functions.add("sprig_splitList", "string", "string")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from leasekeeper.templates.functions.deep import copied, deep_equal
+from leasekeeper.templates.functions.deep import check_extent, copied, deep_equal
 from leasekeeper.templates.functions.json_reader import from_json
 from leasekeeper.templates.functions.json_writer import to_json
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
@@ -88,7 +88,11 @@ def kind_is(name: str, value: Any) -> bool:
     return name == kind_of(value)
 
 
-functions.add("sprig_deepEqual", "interface {}", "interface {}")(deep_equal)
+@functions.add("sprig_deepEqual", "interface {}", "interface {}")
+def equal(a: Any, b: Any) -> bool:
+    """Whether two values are the same all the way down."""
+    check_extent(a)
+    return deep_equal(a, b)
 
 
 @functions.add("sprig_deepCopy", "interface {}")
@@ -98,6 +102,7 @@ def deep_copy(value: Any) -> Any:
     if value is None:
         msg = "reflect: call of reflect.Value.Type on zero Value"
         raise GoError(msg)
+    check_extent(value)
     return copied(value)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
+from leasekeeper.templates.golang.printing import check_length
 from leasekeeper.templates.golang.values import StringMap, StringSlice, canonical
 
 functions = FunctionTable()
@@ -93,7 +95,17 @@ def trim_suffix(suffix: str, text: str) -> str:
 @functions.add("replaceAll", "string", "string", "string")
 def replace_all(old: str, new: str, text: str) -> str:
     """Return *text* with *new* for every *old*."""
-    return canonical(text.replace(old, new))
+    return canonical(replaced(text, old, new))
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    """Return *text* with *new* for every *old*.
+
+    :raises TextTooLarge: if that is too long.
+    """
+    if len(new) > len(old):
+        check_length(len(text) + text.count(old) * (len(new) - len(old)))
+    return text.replace(old, new)
 
 
 def split_text(text: str, separator: str) -> list[str]:
@@ -123,7 +135,16 @@ def split_to_map(separator: str, assignment: str, text: str) -> dict[str, str]:
 @functions.add("join", "string", "[]string")
 def join(separator: str, parts: list[str]) -> str:
     """Return *parts* with *separator* between them."""
-    return canonical(separator.join(parts))
+    return canonical(joined(separator, parts))
+
+
+def joined(separator: str, parts: Sequence[str]) -> str:
+    """Return *parts* with *separator* between them.
+
+    :raises TextTooLarge: if that is too long.
+    """
+    check_length(sum(map(len, parts)) + len(separator) * max(len(parts) - 1, 0))
+    return separator.join(parts)
 
 
 @functions.add("indent", "int", "string")
@@ -132,4 +153,5 @@ def indent(spaces: int, text: str) -> str:
     if spaces < 0:
         msg = "indent value must be a positive integer"
         raise GoError(msg)
+    check_length(len(text) + spaces * (text.count("\n") + 1))
     return re.sub(r"(?m)^(?=[^\n])", " " * spaces, text)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import (
     TextStruct,
     is_nil,
@@ -37,6 +38,7 @@ def to_toml(value: Any) -> str:
 
     :raises GoError: if TOML has no words for the value.
     """
+    check_extent(value)
     writer = _Writer()
     writer.member((), value)
     return "".join(writer.parts)

@@ -10,6 +10,7 @@ import base64
 import re
 from typing import Any
 
+from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import TextStruct, is_nil, number_of_vault
 from leasekeeper.templates.functions.texts import trim_space
 from leasekeeper.templates.functions.yaml_order import sorted_members
@@ -47,6 +48,7 @@ def to_yaml(value: Any, *, cautious: bool = False) -> str:
 
     :raises GoError: if YAML has no words for the value.
     """
+    check_extent(value)
     writer = _Writer(cautious=cautious)
     writer.node(value)
     writer.line()

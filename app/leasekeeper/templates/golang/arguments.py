@@ -15,7 +15,6 @@ from leasekeeper.templates.golang.values import (
     GoStruct,
     NilMap,
     NilPointer,
-    kind,
     type_name,
 )
 
@@ -123,6 +122,6 @@ def coerce(value: Any, parameter: Parameter, place: Node, *, typed_nil: bool) ->
     if issubclass(parameter.python, GoStruct) and isinstance(value, parameter.python):
         return value
     got = type_name(value)
-    if got == parameter.go_type and kind(value) == "ptr":
+    if got == parameter.go_type:  # a nil of it
         return value
     raise Fault(place, f"wrong type for value; expected {parameter.go_type}; got {got}")

@@ -42,6 +42,15 @@ class TextTooLarge(GoError):
         super().__init__(f"text is larger than {MAX_TEXT >> 20} MiB")
 
 
+def check_length(length: int) -> None:
+    """Look at the length of a text before it is made.
+
+    :raises TextTooLarge: if it is beyond what templates may make.
+    """
+    if length > MAX_TEXT:
+        raise TextTooLarge
+
+
 _WITH_ADDRESS = frozenset({"slice", "map", "ptr", "chan", "func", "struct"})
 
 

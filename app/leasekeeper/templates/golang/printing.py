@@ -10,6 +10,7 @@ from leasekeeper.templates.golang.printer import (
     Printer,
     TextTooLarge,
     address,
+    check_length,
     describing_method,
 )
 from leasekeeper.templates.golang.printf import sprintf
@@ -19,6 +20,7 @@ __all__ = [
     "MAX_TEXT",
     "TextTooLarge",
     "address",
+    "check_length",
     "shown",
     "sprint",
     "sprintf",
