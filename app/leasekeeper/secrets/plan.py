@@ -52,6 +52,8 @@ SAFETY_NET = 1 / 6
 # Time limits of requests follow what is left of a value, so that there is time for another try;
 # but making one may really take long, so the next try is given twice the time.
 _SHORTEST_FETCH_S = 10.0
+# A static role's password is only read, and while an answer is waited for it may be changed.
+_SHORTEST_READ_S = 2.0
 # A lease that is gone is noticed on the way to its replacement; do not wait for less than this.
 _SHORTEST_RETRY_S = 0.5
 # Every plan lets a value live for longer than this part of its life, jitter and overlap included.
@@ -344,8 +346,11 @@ class SecretPlan:
         """Return how to ask: in a time, and with an urgency, that follow what is left."""
         left = self.left_s()
         patience = 2.0 ** min(self._trouble.attempts, 16)
+        limit_s = max(left / 2, _SHORTEST_FETCH_S * patience)
+        if self.snapshot is not None and self.snapshot.kind is SecretKind.STATIC_ROLE:
+            limit_s = _SHORTEST_READ_S * patience
         return Manner(
-            limit_s=max(left / 2, _SHORTEST_FETCH_S * patience),
+            limit_s=limit_s,
             urgency=Urgency.ORDINARY if math.isinf(left) else Urgency.EXPIRING,
         )
 

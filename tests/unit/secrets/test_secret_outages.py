@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from leasekeeper.runtime.clock import now
+from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.vault.transport import Reply
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, World
@@ -56,6 +57,24 @@ async def test_what_was_lost_in_a_hole_too_short_to_be_noticed_is_asked_again(
         vault.black_hole = False
         await world.until(lambda: works(world), within_s=within_s)
         assert vault.count("GET", "sys/health") >= 1
+
+
+async def test_a_lost_poll_of_a_static_role_does_not_hide_its_rotation() -> None:
+    vault, role = FakeVault(), SecretRequest.read("database/static-creds/app")
+    vault.static_roles["app"] = {"password": "a", "last_vault_rotation": "r1", "ttl": 60}
+    world = World(vault)
+    async with world.running(role):
+        await asyncio.sleep(59.9)
+        vault.black_hole = True
+        await asyncio.sleep(0.3)
+        vault.black_hole = False
+        vault.static_roles["app"] = {"password": "b", "last_vault_rotation": "r2", "ttl": 60}
+        await asyncio.sleep(3.5)
+        snapshot = world.store.snapshot(role)
+
+    assert snapshot is not None
+    assert snapshot.response.data is not None
+    assert snapshot.response.data["password"] == "b"
 
 
 async def test_a_login_sent_just_before_the_return_is_not_waited_for() -> None:
