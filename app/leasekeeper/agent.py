@@ -10,27 +10,26 @@ import asyncio
 import gc
 import math
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from leasekeeper import __version__
+from leasekeeper.checking import check_program, directories, places
 from leasekeeper.errors import (
     EXIT_DONE,
     AgentError,
     ConfigError,
-    Problem,
     StartupDeadlineExceeded,
     VaultError,
 )
 from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.pid_file import pid_file
-from leasekeeper.files.preflight import Section, preflight, sweep_leftovers
+from leasekeeper.files.preflight import Section, examine, preflight, sweep_leftovers
 from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.runtime.backoff import Backoff
@@ -68,66 +67,10 @@ _CLOSING_S = 1.0
 _SAY_EVERY_S = 15.0
 
 
-def _places(settings: Settings) -> list[Section]:
-    """Return everything that is written to: a group's link stands for its outputs."""
-    groups = settings.groups
-    plain = [
-        output
-        for output in settings.outputs
-        if not any(group.holds(output.destination) for group in groups)
-    ]
-    return [*plain, *groups, *settings.sinks]
-
-
 def _new_places(running: Settings, wanted: Settings) -> list[Section]:
     """Return what *wanted* writes to and *running* does not, or not in the same way."""
-    known = {Target.of(place).path: place for place in _places(running)}
-    return [place for place in _places(wanted) if known.get(Target.of(place).path) != place]
-
-
-def _missing_directories(files: Iterable[Section]) -> list[Path]:
-    """Return the directories that the files would need to have made, the deepest first."""
-    above = {parent for file in files for parent in Path(Target.of(file).path).parents}
-    return sorted((path for path in above if not path.exists()), reverse=True)
-
-
-def _remove_empty(directories: Iterable[Path]) -> None:
-    """Leave no trace: a check that creates what it looks for changes what it finds next time."""
-    for path in directories:
-        with suppress(OSError):
-            path.rmdir()
-
-
-async def check(settings: Settings, dialect: Dialect = "native") -> None:
-    """Find everything that is wrong without asking Vault: templates and destinations.
-
-    :raises ConfigError: with every problem.
-    """
-    problems: list[str] = []
-    looks: tuple[Callable[[], object], ...] = (
-        lambda: compile_sources(settings, dialect),
-        lambda: compile_environment(settings, dialect),
-        lambda: _check_program(settings, os.environ),
-        lambda: VaultClient(settings.vault),
-    )
-    for look in looks:
-        try:
-            look()
-        except ConfigError as error:
-            problems += error.problems
-    files = _places(settings)
-    missing = await asyncio.to_thread(_missing_directories, files)
-    problems += [Problem(str(problem), problem.code) for problem in await preflight(files)]
-    await asyncio.to_thread(_remove_empty, missing)
-    if problems:
-        raise ConfigError(*problems)
-
-
-def _check_program(settings: Settings, environ: Mapping[str, str]) -> None:
-    if settings.exec is not None:
-        from leasekeeper.supervise.supervisor import check_program
-
-        check_program(settings.exec, environ)
+    known = {Target.of(place).path: place for place in places(running)}
+    return [place for place in places(wanted) if known.get(Target.of(place).path) != place]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +145,7 @@ class Agent:
         settings = self._settings
         self._sources = compile_sources(settings, self._dialect)
         environment = compile_environment(settings, self._dialect)
-        _check_program(settings, self._environ)
+        check_program(settings, self._environ)
         if not await unless_stopped(self._check_destinations(), self.stop):
             return
         log.info(
@@ -229,9 +172,10 @@ class Agent:
             try:
                 if web is not None:
                     await self._start(web)
-                while await member.wait_to_lead():
-                    if await member.led(lambda: self._work(None, member)):
-                        return
+                with pid_file(self._settings.lifecycle.pid_file):
+                    while await member.wait_to_lead():
+                        if await member.led(lambda: self._work(None, member)):
+                            return
             finally:
                 if web is not None:
                     await web.close()
@@ -250,7 +194,7 @@ class Agent:
         try:
             if web is not None:
                 await self._start(web)
-            with pid_file(self._settings.lifecycle.pid_file):
+            with pid_file(self._settings.lifecycle.pid_file if member is None else None):
                 await self._serve(parts, member)
         finally:
             self._parts = None
@@ -384,8 +328,12 @@ class Agent:
 
     async def _check_destinations(self) -> None:
         """Look at the destinations, which takes long when a volume hangs."""
-        files = _places(self._settings)
-        if problems := await preflight(files):
+        files = places(self._settings)
+        problems = await preflight(files)
+        if self._settings.shared.directory is not None:
+            # Not first when it leads: a task that cannot take over must not be taken for one.
+            problems += await examine(directories(self._settings))
+        if problems:
             raise problems[0] if len(problems) == 1 else _all_of(problems)
         await sweep_leftovers(files)
 

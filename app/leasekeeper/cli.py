@@ -196,7 +196,7 @@ def _load(options: argparse.Namespace) -> LoadedSettings:
 
 
 def _checked(loaded: LoadedSettings) -> int:
-    from leasekeeper.agent import check
+    from leasekeeper.checking import check
 
     asyncio.run(check(loaded.settings, "vault_agent"))
     sys.stdout.write("The configuration is good.\n")

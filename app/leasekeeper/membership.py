@@ -81,7 +81,7 @@ class Membership:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._election.resign()
+        self._resign()
         await self._workers.close(grace_s=0.5)
 
     @property
@@ -117,7 +117,7 @@ class Membership:
             await lead()
         except* LeadershipLost as lost:
             log.warning("leader.replaced", term=term, error=str(lost.exceptions[0]))
-            self._election.resign()
+            self._resign()
         else:
             return True
         finally:
@@ -148,6 +148,10 @@ class Membership:
                 async with asyncio.timeout(self._takeover_after_s / RENEWALS):
                     await self._news.wait()
             self._news.clear()
+
+    def _resign(self) -> None:
+        # Closing a file of a volume that hangs takes as long as that; behind no other call on it.
+        self._workers.submit(self._mount, self._election.resign())
 
     async def _wait_to_lead(self) -> None:
         began, followed = now(), ""

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from leasekeeper.errors import ConfigError
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.store import SecretStore
@@ -34,13 +35,25 @@ class Merged:
 
 
 def merge(running: Settings, wanted: Settings) -> Merged:
-    """Return *running* with everything of *wanted* that can change while we run."""
+    """Return *running* with everything of *wanted* that can change while we run.
+
+    :raises ConfigError: if that does not go together with what can not.
+    """
     keys = tuple(_differences(running, wanted))
     settings = running
     for key in keys:
         if key in _LIVE:
             settings = _with(settings, wanted, key.split("."))
-    return Merged(settings, tuple(key for key in keys if key not in _LIVE))
+    return Merged(_checked(settings), tuple(key for key in keys if key not in _LIVE))
+
+
+def _checked(settings: Settings) -> Settings:
+    try:
+        return Settings.model_validate(dict(settings))
+    except ValidationError as error:
+        problems = [each["msg"].removeprefix("Value error, ") for each in error.errors()]
+        until = "until a restart, with the old value of what only that can change"
+        raise ConfigError(*(f"{until}: {problem}" for problem in problems)) from None
 
 
 def _differences(running: BaseModel, wanted: BaseModel, above: str = "") -> Iterator[str]:

@@ -35,8 +35,8 @@ def elections(tmp_path: Path) -> Iterator[tuple[Election, Election]]:
     assert one.stand()
     assert not two.stand()
     yield one, two
-    one.resign()
-    two.resign()
+    one.resign()()
+    two.resign()()
 
 
 Pair = tuple[Election, Election]
@@ -61,7 +61,7 @@ def test_a_leader_that_ends_is_followed_by_another_with_a_later_term(
 ) -> None:
     one, two = elections
     one.renew({"state": "healthy"})
-    one.resign()
+    one.resign()()
 
     assert two.stand()
     assert two.manifest is not None
@@ -94,9 +94,9 @@ def test_a_leader_that_hangs_is_replaced_and_writes_nothing_when_it_wakes(tmp_pa
         one.renew({})
     assert (tmp_path / "file").read_bytes() == b"of two"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "shared"]
-    one.resign()
+    one.resign()()
     assert not one.stand()
-    two.resign()
+    two.resign()()
 
 
 def test_a_manifest_that_a_replaced_leader_has_written_late_replaces_nobody(
@@ -105,7 +105,7 @@ def test_a_manifest_that_a_replaced_leader_has_written_late_replaces_nobody(
     """It had looked before it fell asleep, and writes after it woke up."""
     one, two = elections
     late = (tmp_path / "shared" / "manifest.json").read_bytes()
-    one.resign()
+    one.resign()()
     assert two.stand()
     (tmp_path / "shared" / "manifest.json").write_bytes(late)
 
@@ -146,7 +146,7 @@ def test_a_manifest_that_makes_no_sense_deposes_nobody_and_is_written_anew(
     one.renew({})
     assert not two.stand()
     assert two.manifest is not None
-    one.resign()
+    one.resign()()
     manifest.write_bytes(content or b"")
     assert two.stand()
     assert json.loads(manifest.read_bytes())["term"] == 2

@@ -84,6 +84,7 @@ async def test_a_leader_that_leads_again_goes_on_with_its_own_state(
     before = await users(world)
     shared = f"shared: {{directory: {tmp_path}/.leasekeeper, takeover_after: 3s}}\n"
     texts = [config(world, tmp_path, shared, state=name) for name in ("first", "second")]
+    texts[1] += f"lifecycle: {{pid_file: {tmp_path}/pid}}\n"
     login = tmp_path / "product" / "login"
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(program(world, texts[0]))
@@ -91,7 +92,8 @@ async def test_a_leader_that_leads_again_goes_on_with_its_own_state(
         content = login.read_text()
         second = await stack.enter_async_context(program(world, texts[1]))
         await second.event("leader.followed")
-        assert not (tmp_path / "second").exists()
+        assert list((tmp_path / "second").iterdir()) == []
+        assert (tmp_path / "pid").read_text() == str(second.process.pid)
         first.process.send_signal(signal.SIGSTOP)
         await second.event("agent.ready")
         other = login.read_text()

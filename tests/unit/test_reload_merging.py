@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from leasekeeper.errors import ConfigError
 from leasekeeper.reload import merge
 from leasekeeper.settings.model import Settings
 from leasekeeper.sources import compile_sources, reused
@@ -51,6 +54,39 @@ def test_everything_else_is_named_by_its_key_and_stays_as_it_is() -> None:
         secrets={"static_secret_render_interval": "7s"}, log={"level": "debug"}
     )
     assert "canary" not in repr(merged.waiting)
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "says"),
+    [
+        (
+            {},
+            {
+                "exec": {"command": ["true"]},
+                "outputs": [{**BASE["outputs"][0], "notify": {"exec": "SIGHUP"}}],
+            },
+            "notify.exec needs a section exec",
+        ),
+        (
+            {"shared": {"directory": "/config/.shared"}},
+            {"lifecycle": {"on_exit": "revoke"}},
+            "shared.directory does not work with",
+        ),
+        (
+            {"sinks": [{"path": "/config/b"}]},
+            {"outputs": [{"destination": "/config/b", "template": "b"}]},
+            "same",
+        ),
+    ],
+)
+def test_what_does_not_go_together_until_a_restart_is_refused(
+    running: dict[str, Any], wanted: dict[str, Any], says: str
+) -> None:
+    """An output that tells the application was made in a process that runs none: a crash."""
+    with pytest.raises(ConfigError, match="until a restart") as caught:
+        merge(settings(**running), settings(**wanted))
+
+    assert says in str(caught.value)
 
 
 def test_another_auth_method_is_one_difference() -> None:

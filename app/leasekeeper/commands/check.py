@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from leasekeeper.agent import check
+from leasekeeper.checking import check
 from leasekeeper.commands.configuration import (
     Configured,
     add_configuration,

@@ -18,20 +18,23 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from leasekeeper.errors import PublishError
 from leasekeeper.files.directory import NO_LOCKS
 from leasekeeper.files.file_errors import translated
 from leasekeeper.files.publish import Publication
-from leasekeeper.files.target import Target
+from leasekeeper.files.target import Target, temp_name
 
 VERSION = 1
 _MANIFEST = "manifest.json"
 _ELECTION = "election.lock"
 _TERM_LOCK = re.compile(r"term-([0-9]{1,15})\.lock")
 _LARGEST_BYTES = 4 << 20
+_LOCK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_FD = -1
 _LOCKS_HINT = "the volume must support locks: mount it as NFSv4, as EFS is"
 
@@ -48,6 +51,24 @@ class Manifest:
 
 class Replaced(PublishError):
     """Another task leads now."""
+
+
+def check_directory(path: str) -> None:
+    """Make sure that an election can be held in *path*, which is made if it is missing.
+
+    :raises PublishError: if the file system refuses, or knows no locks.
+    """
+    with translated(path, "looking for the leader in"):
+        os.makedirs(path, mode=0o755, exist_ok=True)
+        _read(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(os.path.join(path, _ELECTION), _LOCK_FLAGS))
+        name = os.path.join(path, temp_name(_ELECTION))
+        try:
+            _close(_try_lock(name))
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
 
 
 class Election:
@@ -83,7 +104,7 @@ class Election:
             if self._lock != _NO_FD:  # gained by an earlier call that nobody waited for
                 return True
             present = self._present_term()
-            old = self._try_lock(_lock_name(present)) if present else None
+            old = _try_lock(self._path(_lock_name(present))) if present else None
             try:
                 if present and old is None and not self._is_silent():
                     return False
@@ -98,7 +119,7 @@ class Election:
         :raises PublishError: if that cannot be told.
         """
         with translated(self.directory, "looking for the leader in"):
-            said = self._read()
+            said = _read(self.directory)
         if self._lock == _NO_FD or (said is not None and self._is_later(said)):
             raise Replaced(f"another task leads in {self.directory} now", path=self.directory)
 
@@ -110,17 +131,17 @@ class Election:
         self.fence()
         self._write(report)
 
-    def resign(self) -> None:
-        """Let somebody else lead."""
-        _close(self._lock)
-        self._lock = _NO_FD
+    def resign(self) -> Callable[[], None]:
+        """Lead no more, at once. What is returned lets somebody else lead, and blocks."""
+        lock, self._lock = self._lock, _NO_FD
+        return partial(_close, lock)
 
     def _is_later(self, said: Manifest) -> bool:
         # One of an earlier term is what a leader has written that woke up late: ours goes over it.
         return said.term > self._term or (said.term == self._term and said.leader != self._me)
 
     def _look(self) -> None:
-        self.manifest = self._read()
+        self.manifest = _read(self.directory)
         if self.manifest != self._last:
             self._last, self._last_news = self.manifest, time.monotonic()
 
@@ -135,7 +156,7 @@ class Election:
         return max([*numbers, self.manifest.term if self.manifest else 0])
 
     def _begin_term_after(self, present: int) -> bool:
-        election = self._try_lock(_ELECTION)
+        election = _try_lock(self._path(_ELECTION))
         if election is None:
             return False
         try:
@@ -143,67 +164,69 @@ class Election:
             self._look()
             if self.manifest != before or self._present_term() != present:
                 return False  # somebody was faster
-            lock = self._try_lock(_lock_name(present + 1))
+            lock = _try_lock(self._path(_lock_name(present + 1)))
             if lock is None:
                 return False
             self._term, self._beat, self._lock = present + 1, 0, lock
             try:
                 self._write(before.report if before else {})
             except BaseException:
-                self.resign()
+                self.resign()()
                 raise
             self._forget_locks()
             return True
         finally:
             _close(election)
 
+    def _path(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
     def _forget_locks(self) -> None:
         for name in os.listdir(self.directory):
             match = _TERM_LOCK.fullmatch(name)
             if match and int(match[1]) < self._term:
                 with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(self.directory, name))
-
-    def _try_lock(self, name: str) -> int | None:
-        """Return a descriptor that holds the lock, or None if somebody else does."""
-        path = os.path.join(self.directory, name)
-        # For writing: NFS makes it a write lock, and refuses that for a descriptor that only reads.
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(fd)
-            if error.errno in NO_LOCKS:
-                message = f"locking {path}: {error.strerror}"
-                raise PublishError(
-                    message, path=path, errno=error.errno, hint=_LOCKS_HINT
-                ) from error
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                return None
-            raise
-        return fd
-
-    def _read(self) -> Manifest | None:
-        path = os.path.join(self.directory, _MANIFEST)
-        try:
-            # Opened anew each time, which is what makes NFS ask the server.
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        with open(fd, "rb") as file:
-            return _parsed(file.read(_LARGEST_BYTES))
+                    os.unlink(self._path(name))
 
     def _write(self, report: dict[str, Any]) -> None:
         self._beat += 1
         said = Manifest(term=self._term, leader=self._me, beat=self._beat, report=report)
         document = {"version": VERSION, **{name: getattr(said, name) for name in said.__slots__}}
         data = json.dumps(document, indent=1).encode() + b"\n"
-        target = Target(path=os.path.join(self.directory, _MANIFEST), mode=0o644)
+        target = Target(path=self._path(_MANIFEST), mode=0o644)
         publication = Publication(target, data)
         if publication.stage() is None:
             publication.commit()
         self.manifest = self._last = said
         self._last_news = time.monotonic()
+
+
+def _try_lock(path: str) -> int | None:
+    """Return a descriptor that holds the lock, or None if somebody else does."""
+    # For writing: NFS makes it a write lock, and refuses that for a descriptor that only reads.
+    fd = os.open(path, _LOCK_FLAGS | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if error.errno in NO_LOCKS:
+            message = f"locking {path}: {error.strerror}"
+            raise PublishError(message, path=path, errno=error.errno, hint=_LOCKS_HINT) from error
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return None
+        raise
+    return fd
+
+
+def _read(directory: str) -> Manifest | None:
+    path = os.path.join(directory, _MANIFEST)
+    try:
+        # Opened anew each time, which is what makes NFS ask the server.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        return _parsed(file.read(_LARGEST_BYTES))
 
 
 def _parsed(data: bytes) -> Manifest | None:

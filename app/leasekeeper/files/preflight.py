@@ -11,6 +11,7 @@ import stat
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -50,6 +51,48 @@ async def preflight(
         return [publish_error(mount, "checking the destinations on", errno.ETIMEDOUT)]
 
     return await _on_each_mount(sections, mounts, partial(check, mounts), silent, deadline_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at *path*, which raises what is wrong with it. Blocks."""
+
+    path: str
+    at: Callable[[], object]
+
+
+async def examine(looks: Sequence[Look], *, deadline_s: float = DEADLINE_S) -> list[AgentError]:
+    """Return what the *looks* raise, each in a thread of its path's mount."""
+    mounts, workers = Mounts.current(), FileWorkers()
+
+    async def one(look: Look) -> list[AgentError]:
+        try:
+            await workers.run(mounts.of(look.path), look.at, deadline_s=deadline_s)
+        except AgentError as error:
+            return [error]
+        except TimeoutError:
+            return [publish_error(look.path, "looking at", errno.ETIMEDOUT)]
+        return []
+
+    try:
+        found = await asyncio.gather(*map(one, looks))
+    finally:
+        await workers.close(grace_s=0)
+    return [each for several in found for each in several]
+
+
+def check_plain_file(path: str, doing: str) -> None:
+    """Make sure that *path*, which is no output, can be opened for writing; leave no file. Blocks.
+
+    :raises PublishError: if it cannot.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with translated(path, doing):
+        try:
+            os.close(os.open(path, flags))
+        except FileNotFoundError:
+            os.close(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600))
+            os.unlink(path)
 
 
 async def sweep_leftovers(sections: Sequence[Section], *, deadline_s: float = DEADLINE_S) -> None:

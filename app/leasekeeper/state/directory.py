@@ -5,6 +5,7 @@ Everything here blocks and is meant for `FileWorkers`.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -20,6 +21,7 @@ STATE_FILE, LOCK_FILE = "leasekeeper.state", "leasekeeper.lock"
 # A process that is being replaced may still be stopping.
 LOCK_WAIT_S = 10.0
 _LOCK_POLL_S = 0.05
+_LOCK_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 # Thousands of secrets fit; whoever plants more must not fill our memory.
 MAX_BYTES = 64 * 2**20
 
@@ -29,22 +31,35 @@ class StateDirectory:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._lock_path = os.path.join(path, LOCK_FILE)
         self._target = Target(path=os.path.join(path, STATE_FILE), mode=0o600)
         self._lock = -1
+
+    def check(self) -> None:
+        """Make sure that `take` will do; another process may hold it meanwhile.
+
+        :raises PublishError: if the file system refuses.
+        """
+        self._make()
+        with translated(self._lock_path, "locking"), contextlib.suppress(FileNotFoundError):
+            os.close(os.open(self._lock_path, _LOCK_FLAGS))
+        self.read()
+        self.check_writable()
 
     def take(self) -> None:
         """Make the directory if it is missing, lock it until `release`, and sweep it.
 
         :raises PublishError, StateError: if that is not possible.
         """
-        with translated(self._path, "making the state directory"):
-            Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = os.path.join(self._path, LOCK_FILE)
-        with translated(name, "locking"):
-            fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            self._lock = fd
+        self._make()
+        with translated(self._lock_path, "locking"):
+            self._lock = fd = os.open(self._lock_path, _LOCK_FLAGS | os.O_CREAT, 0o600)
             self._wait_for_lock(fd)
         sweep([self._target], moment_s=0)
+
+    def _make(self) -> None:
+        with translated(self._path, "making the state directory"):
+            Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _wait_for_lock(self, fd: int) -> None:
         end = time.monotonic() + LOCK_WAIT_S

@@ -32,6 +32,11 @@ class Rotation:
     max_files: int = 0
 
 
+def path_of(path: str) -> Path:
+    """Return the file that *path* means: in a directory, which ends with a slash, our own name."""
+    return Path(path) / _DEFAULT_NAME if path.endswith("/") else Path(path)
+
+
 class LogFile:
     """Appends lines in a thread of its own, so that a hung volume stops nobody.
 
@@ -41,7 +46,7 @@ class LogFile:
     """
 
     def __init__(self, path: str, rotation: Rotation) -> None:
-        self._path = Path(path) / _DEFAULT_NAME if path.endswith("/") else Path(path)
+        self._path = path_of(path)
         self._rotation = rotation
         self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
         self._open()
