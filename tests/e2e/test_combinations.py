@@ -92,7 +92,7 @@ async def test_a_leader_that_leads_again_goes_on_with_its_own_state(
         content = login.read_text()
         second = await stack.enter_async_context(program(world, texts[1]))
         await second.event("leader.followed")
-        assert list((tmp_path / "second").iterdir()) == []
+        assert not (tmp_path / "second" / "leasekeeper.state").exists()
         assert (tmp_path / "pid").read_text() == str(second.process.pid)
         first.process.send_signal(signal.SIGSTOP)
         await second.event("agent.ready")
@@ -176,3 +176,44 @@ async def test_an_application_gets_the_same_lease_again_with_its_files_in_a_grou
 
     assert said() == [{"user": user, "file": user}] * 2
     assert running.events("token.login_succeeded") == []
+
+
+async def test_a_reload_reaches_the_leader_and_who_stands_by_and_one_who_takes_over(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    before = await users(world)
+    shared = f"shared: {{directory: {tmp_path}/.leasekeeper, takeover_after: 3s}}\n"
+    files = [tmp_path / "first.yaml", tmp_path / "second.yaml"]
+    more = f"  - {{destination: {tmp_path}/product/port, template: '{{{{ 8080 }}}}'}}\n"
+
+    def write(new: str = "") -> None:
+        for file in files:
+            file.write_text(config(world, tmp_path, shared, state=file.stem) + new)
+
+    write()
+    async with AsyncExitStack() as stack:
+        tasks = []
+        for file, event in zip(files, ("agent.ready", "leader.followed"), strict=True):
+            task = Leasekeeper("run", "--config", str(file), env=world.parts.environment())
+            await stack.enter_async_context(task)
+            await task.event(event)
+            tasks.append(task)
+        user = (tmp_path / "product" / "user").read_text()
+        write(more)
+        for task in tasks:
+            task.process.send_signal(signal.SIGHUP)
+            await task.event("agent.reloaded")
+        await until((tmp_path / "product" / "port").exists)
+
+        assert (tmp_path / "product" / "user").read_text() == user
+        assert len(await users(world) - before) == 1
+        await tasks[0].stop()
+        await tasks[1].event("agent.ready")
+        assert (tmp_path / "product" / "port").read_text() == "8080"
+        assert len((await tasks[1].health())["outputs"]) == 3
+        write()
+        tasks[1].process.send_signal(signal.SIGHUP)
+        await tasks[1].event("agent.reloaded", count=2)
+        await until(lambda: not (tmp_path / "product" / "port").exists())
+        code, _ = await tasks[1].stop()
+        assert code == 0
