@@ -8,11 +8,14 @@ import os
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leasekeeper.commands.configuration import add_configuration, command_parser, configured
-from leasekeeper.errors import EXIT_DONE, ConfigError
+from leasekeeper.errors import EXIT_DONE, ConfigError, Problem
 from leasekeeper.web.healthcheck import DEFAULT_LISTEN
+
+if TYPE_CHECKING:
+    from leasekeeper.settings.model import Settings
 
 _TIMEOUT_S = 5.0
 _LISTEN, _TOKEN_FILE = "LEASEKEEPER_WEB__LISTEN", "LEASEKEEPER_WEB__CONTROL_TOKEN_FILE"
@@ -59,13 +62,24 @@ def ask(options: argparse.Namespace, action: str, secret: str = "") -> int:
 def _process(options: argparse.Namespace) -> tuple[str, str]:
     listen, token_file = options.listen, options.token_file
     if listen is None or token_file is None or options.config or options.vault_agent:
-        settings = configured(options).settings
+        settings = _settings(options)
         listen = listen or settings.web.listen or DEFAULT_LISTEN
         token_file = token_file or settings.control_token_file
     if token_file is None:
         msg = "there is no control API: set web.control_token_file, or state.path, and restart"
         raise ConfigError(msg)
     return listen, token_file
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    try:
+        return configured(options).settings
+    except ConfigError as error:
+        if options.config or options.vault_agent:
+            raise
+        first = "nothing says where the process is: name its configuration with -c FILE, or give"
+        msg = Problem(f"{first} --token-file and --listen", "LK-CONF-006")
+        raise ConfigError(msg, *error.problems) from error
 
 
 def _post(listen: str, action: str, token: str, body: dict[str, str]) -> tuple[int, dict[str, Any]]:

@@ -18,7 +18,7 @@ from leasekeeper.commands.configuration import (
     command_parser,
     configured,
 )
-from leasekeeper.commands.pretending import MADE_UP
+from leasekeeper.commands.pretending import MADE_UP, MADE_UP_PEM
 from leasekeeper.commands.session import Drawn, Session, draw_all, logged_in, render
 from leasekeeper.errors import EXIT_DONE, EXIT_SECRET
 from leasekeeper.vault.response import VaultResponse
@@ -38,6 +38,7 @@ _EXAMPLES = """\
 _EXIT_CHANGES = 1
 _HIDDEN = "(hidden)"
 _MASKED = "[secret]"
+_BLOCK = re.compile(r"-----BEGIN (?P<name>[A-Z ]+)-----.*?-----END (?P=name)-----", re.DOTALL)
 _MADE_UP_VALUE = re.compile(re.escape(MADE_UP) + r"[\w-]+")
 
 
@@ -82,15 +83,17 @@ def compared(session: Session, one: Drawn, mode: int | str, show_secrets: bool) 
     """Yield what would become of one file; the first line begins with ``=``, ``~`` or ``+``."""
     assert one.text is not None
     assert one.destination is not None
-    new = one.text.split("\n")
+    text = one.text
     try:
         found = os.stat(one.destination)
         with open(one.destination, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            old = file.read().split("\n")
+            content = file.read()
     except OSError as error:
-        yield f"+ {one.destination}: {len(new)} lines ({(error.strerror or '').lower()} at present)"
+        lines = text.count("\n") + 1
+        yield f"+ {one.destination}: {lines} lines ({(error.strerror or '').lower()} at present)"
         return
-    new = [_kept(line, old) for line in new]
+    old = content.split("\n")
+    new = [_kept(line, old) for line in _kept_blocks(text, content).split("\n")]
     changed_mode = isinstance(mode, int) and stat.S_IMODE(found.st_mode) != mode
     if new == old and not changed_mode:
         yield f"= {one.destination}: unchanged{_unasked(session, one)}"
@@ -105,6 +108,20 @@ def compared(session: Session, one: Drawn, mode: int | str, show_secrets: bool) 
 def _unasked(session: Session, one: Drawn) -> str:
     names = sorted(request.name for request in one.used & session.not_asked)
     return f" (not asked for: {', '.join(names)})" if names else ""
+
+
+def _kept_blocks(text: str, content: str) -> str:
+    """Return *text* with *content*'s certificates and keys where made-up ones stand in it."""
+    blocks = _BLOCK.finditer(content)
+
+    def kept(block: re.Match[str]) -> str:
+        there = next(blocks, None)
+        if there is None or MADE_UP_PEM not in block.group():
+            return block.group()
+        # A real key says of which kind it is: EC PRIVATE KEY.
+        return there.group() if there["name"].endswith(block["name"]) else block.group()
+
+    return _BLOCK.sub(kept, text)
 
 
 def _kept(line: str, old: list[str]) -> str:

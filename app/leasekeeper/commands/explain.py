@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from leasekeeper.commands.configuration import command_parser
-from leasekeeper.commands.running import add_listen, seconds_until, span, status
+from leasekeeper.commands.running import add_listen, seconds_until, span, status, times
 from leasekeeper.errors import EXIT_DONE, Problem
 
 _DESCRIPTION = """\
@@ -104,7 +104,7 @@ def _secret(secret: dict[str, Any], told: dict[str, Any]) -> list[str]:
         f"{name} {_KINDS.get(kind, kind)}.",
         (
             f"This is value number {secret['generation']}, from {secret['issued']}, renewed "
-            f"{secret['renewals']} times."
+            f"{times(secret['renewals'])}."
         ),
     ]
     if secret["expires"]:
@@ -171,7 +171,7 @@ def _token(token: dict[str, Any], told: dict[str, Any]) -> list[str]:
     said = [
         (
             f"The token is from {token['issued']} (login {token['logins']} of this process), "
-            f"renewed {token['renewals']} times."
+            f"renewed {times(token['renewals'])}."
         ),
         f"It ends {_in(token['expires'], told)}." if token["expires"] else "It never ends.",
         *_next(token["next"], told),

@@ -18,7 +18,9 @@ from leasekeeper.vault.response import JsonNumber, VaultResponse
 
 MADE_UP = "made-up-"
 """Every value that is made up, and no real one, begins with this where it can."""
-_PEM = "-----BEGIN {0}-----\nbWFkZSB1cA==\n-----END {0}-----"
+MADE_UP_PEM = "bWFkZSB1cA=="
+"""The only line of every certificate and key that is made up."""
+_PEM = f"-----BEGIN {{0}}-----\n{MADE_UP_PEM}\n-----END {{0}}-----"
 # Words in keys, and what a template that reads such a key may do arithmetic with or parse.
 _NUMBERS = {"port": "5432", "ttl": "3600", "expiration": "4102444800", "version": "1"}
 _LISTS = {"ca_chain": [_PEM.format("CERTIFICATE")], "keys": [f"{MADE_UP}a", f"{MADE_UP}b"]}

@@ -64,6 +64,11 @@ def seconds_until(time: str | None, told: dict[str, Any]) -> float | None:
     return (datetime.fromisoformat(time) - moment).total_seconds()
 
 
+def times(count: int) -> str:
+    """Return how often something happened as a person says it."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def span(seconds: float | None) -> str:
     """Return a length of time as a person says it: ``2h 5m``, ``41s``; ``-`` for endless."""
     if seconds is None:

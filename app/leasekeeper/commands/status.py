@@ -11,7 +11,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from leasekeeper.commands.configuration import command_parser
-from leasekeeper.commands.running import NotRunning, add_listen, seconds_until, span, status
+from leasekeeper.commands.running import (
+    NotRunning,
+    add_listen,
+    seconds_until,
+    span,
+    status,
+    times,
+)
 from leasekeeper.errors import EXIT_DONE
 
 _DESCRIPTION = """\
@@ -118,7 +125,7 @@ def _surroundings(told: dict[str, Any]) -> list[str]:
         leads = "this task leads" if shared["leading"] else f"{shared['leader']} leads"
         lines += ["", f"shared volume   {leads} (term {shared['term']})"]
     if app := told.get("application"):
-        lines += ["", f"application   {app['state']}, started {app['starts']} times"]
+        lines += ["", f"application   {app['state']}, started {times(app['starts'])}"]
     return lines
 
 

@@ -16,8 +16,9 @@ import yaml
 
 from leasekeeper.cli import main
 from leasekeeper.commands import COMMANDS, completion, explain
-from leasekeeper.commands.diff import _kept, _lines
-from leasekeeper.commands.running import span
+from leasekeeper.commands.diff import _kept, _kept_blocks, _lines
+from leasekeeper.commands.pretending import made_up as made_up_pem
+from leasekeeper.commands.running import span, times
 from leasekeeper.commands.status import table
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -191,6 +192,32 @@ def test_a_made_up_value_keeps_only_the_line_that_it_stands_in() -> None:
 
     assert _kept("user=made-up-username password=made-up-password;", old) == old[0]
     assert _kept("name=made-up-username", old) == "name=made-up-username"
+
+
+def test_made_up_certificates_and_keys_keep_those_that_are_there() -> None:
+    made_up = made_up_pem("private_key")
+    ours = "-----BEGIN CERTIFICATE-----\nb3Vycw==\n-----END CERTIFICATE-----"
+    there = f"{ours}\n-----BEGIN EC PRIVATE KEY-----\na\nb\n-----END EC PRIVATE KEY-----\n"
+
+    assert _kept_blocks(f"{ours}\n{made_up}\n", there) == there
+    assert _kept_blocks(json.dumps(made_up), "nothing") == json.dumps(made_up)
+    assert _kept_blocks(f"{made_up}\n", there) == f"{made_up}\n", "a certificate is no key"
+
+
+@pytest.mark.parametrize("command", [["refresh"], ["rotate", "a"], ["quit"]])
+def test_without_a_configuration_it_is_said_how_to_find_the_process(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VAULT_ADDR", "https://vault.example.com")
+
+    assert main(command) == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    assert "name its configuration with -c FILE" in first
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 times"), (1, "once"), (2, "2 times")])
+def test_how_often_is_said_as_people_do(count: int, said: str) -> None:
+    assert times(count) == said
 
 
 def test_hidden_lines_show_nothing_of_what_is_there() -> None:
