@@ -229,7 +229,7 @@ def _agent_files(options: argparse.Namespace) -> list[str]:
         if path := os.environ.get(name):
             return [path]
     msg = f"no configuration: name a file or directory with -config, or set {_AGENT_FILES[0]}"
-    raise ConfigError(msg)
+    raise ConfigError(Problem(msg, "LK-CONF-006"))
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -181,22 +181,23 @@ async def test_a_missing_a_deleted_and_a_destroyed_secret_are_told_apart(
     said = []
     with pytest.raises(SecretNotFound) as raised:
         await client.read(path)
-    said.append(str(raised.value))
+    said.append(raised.value.message)
     await write(world, path, data={"a": "canary-value"})
     await world.run(world.parts.admin.delete(path))
     with pytest.raises(SecretNotFound) as raised:
         await client.read(path)
-    said.append(str(raised.value))
+    said.append(raised.value.message)
     await write(world, f"secret/destroy/{name}", versions=[1])
     with pytest.raises(SecretNotFound) as raised:
         await client.read(path)
-    said.append(str(raised.value))
+    said.append(raised.value.message)
 
     assert said == [
         f"no secret exists at {path}",
         f"no secret exists at {path}: version 1 was deleted",
         f"no secret exists at {path}: version 1 was destroyed",
     ]
+    assert "undelete" in str(raised.value), "the message carries the fix"
 
 
 async def test_a_path_without_an_engine_is_told_from_a_missing_secret(world: SharedWorld) -> None:

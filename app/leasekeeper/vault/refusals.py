@@ -28,6 +28,10 @@ _IN_BETWEEN = (
     "something between Leasekeeper and Vault answered, a proxy or a load balancer; check it, and "
     "vault.address"
 )
+_COMPARE = (
+    "compare the path with `vault kv get` or `vault read`; once it is written it is found by itself"
+)
+_AGAIN = "write it again, or undelete the version; it is found by itself"
 
 
 def raise_for_status(reply: Reply, operation: str, path: str, body: object) -> None:
@@ -59,9 +63,12 @@ def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
     if status == 403:
         return VaultDenied(message)
     if status == 404:
-        missing = SecretNotFound(_missing(reply, path) if operation == "read" else message)
+        what = {"read": f"no secret exists at {path}", "list": f"list {path!r}: there is nothing"}
+        if operation not in what:
+            return SecretNotFound(message)
+        missing = SecretNotFound(_missing(reply, what[operation]), hint=_COMPARE)
         if (metadata := _metadata(reply)) is not None:  # of a version that has been deleted
-            missing.code, missing.metadata = "LK-SECRET-003", metadata
+            missing.code, missing.hint, missing.metadata = "LK-SECRET-003", _AGAIN, metadata
         return missing
     if status >= 500 or status in _LATER_STATUSES:
         sealed = any("sealed" in said for said in reply.errors)
@@ -104,8 +111,7 @@ def _date(text: str) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def _missing(reply: Reply, path: str) -> str:
-    what = f"no secret exists at {path}"
+def _missing(reply: Reply, what: str) -> str:
     if (metadata := _metadata(reply)) is not None:
         gone = "was destroyed" if metadata.get("destroyed") in (True, "true") else "was deleted"
         return f"{what}: version {metadata.get('version')} {gone}"

@@ -62,7 +62,7 @@ def to_yaml(loaded: LoadedSettings) -> str:
     """
     lines = ["# The same configuration for Leasekeeper itself."]
     if loaded.warnings:
-        lines += ["#", "# Not taken over:"]
+        lines += ["#", "# Worth knowing:"]
         for warning in loaded.warnings:
             plain = "".join(char if char.isprintable() else "?" for char in warning)
             lines += _comment(f"- {plain}", "", hanging="  ")
