@@ -15,7 +15,7 @@ JOBS   ?= 2
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 env: $(READY) ## make the virtual environment with everything in it
 
@@ -33,11 +33,11 @@ $(TOOLS)/.ready: $(READY)
 	$(TOOLBIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'
 	@touch $@
 
-demo: $(READY) ## watch it work: OpenBao, PostgreSQL, STS, the tutorial's application; two minutes
+demo: $(READY) ## watch it work: OpenBao, PostgreSQL, STS, the tutorial's application; DEMO='--seconds 40' is shorter
 	@$(BIN)/python -m leasekeeper.devstack demo $(DEMO)
 
-world: $(READY) ## start the local world and keep it up until Ctrl-C
-	@$(BIN)/python -m leasekeeper.devstack up
+world: $(READY) ## keep the local world up until Ctrl-C, to try things in; WORLD='--token-ttl 20 --role-ttl 10' hurries
+	@$(BIN)/python -m leasekeeper.devstack up $(WORLD)
 
 check: $(TOOLS)/.ready ## format, lint, types, layers
 	$(TOOLBIN)/ruff format --check .

@@ -131,7 +131,8 @@ async def _up(options: argparse.Namespace, stop: asyncio.Event) -> int:
                 print(f"export {name}={value}")
             print("\nFor you, with every right (the token ends with this world):\n")
             print(f"export VAULT_ADDR={world.address} VAULT_TOKEN={world.openbao.root_token}")
-            print(f"\nDatabase credentials: {world.creds_path}")
+            print("\nWhat the role may read, for your templates:\n")
+            print(f"  {world.creds_path}  secret/product (KV 2)  kv/ (KV 1)  pki/issue/product")
             print(f"Files: {world.directory}", flush=True)
         await stop.wait()
     return 0

@@ -25,6 +25,7 @@ def test_every_example_is_tested_here() -> None:
         "full.yaml",
         "group.yaml",
         "kv-dotenv.yaml",
+        "local-world.yaml",
         "minimal.yaml",
         "pki.yaml",
         "shared-volume.yaml",
