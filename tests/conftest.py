@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from leasekeeper.telemetry.metrics import CONFIGURED, COUNTERS, HISTOGRAMS, Counter
-from tests.world import world  # noqa: F401 - the fixture
+from tests.world import task_stops, world  # noqa: F401 - fixtures
 
 # A deadline per example measures the machine, not the code. CI tries the same examples each time,
 # so that what it says is about the change; everybody else keeps looking for new ones.

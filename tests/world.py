@@ -114,3 +114,11 @@ def world() -> Iterator[SharedWorld]:
     if _users == 0:
         shared, _shared = _shared, None
         shared.stop()
+
+
+@pytest.fixture
+def task_stops(world: SharedWorld) -> Iterator[None]:
+    """Let ECS say that the whole task stops, not just one of its containers."""
+    world.parts.ecs.desired_status = "STOPPED"
+    yield
+    world.parts.ecs.desired_status = "RUNNING"

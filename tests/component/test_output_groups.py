@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -26,41 +26,12 @@ from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.outputs.output import Outcome
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.secrets.request import SecretRequest
-from leasekeeper.secrets.snapshot import SecretKind, Snapshot
 from leasekeeper.settings.groups import GroupSection
 from leasekeeper.settings.model import LifecycleSection, OutputSection
 from leasekeeper.templates.source import RenderContext, Rendered
-from leasekeeper.vault.response import VaultResponse
+from tests.fakes.number_store import SECRET, NumberStore
 
 SAME_MODULES = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-SECRET = SecretRequest.read("kv/a")
-
-
-class Store:
-    def __init__(self) -> None:
-        self.number = 0
-        self.listeners: list[Callable[[SecretRequest], None]] = []
-
-    def snapshot(self, request: SecretRequest) -> Snapshot | None:
-        return Snapshot(
-            request=request,
-            kind=SecretKind.STATIC,
-            response=VaultResponse(data={"value": self.number}),
-            generation=self.number + 1,
-            issued_at=0,
-        )
-
-    def require(self, requests: Iterable[SecretRequest]) -> None:
-        return None
-
-    def subscribe(self, callback: Callable[[SecretRequest], None]) -> None:
-        self.listeners.append(callback)
-
-    def rotate(self) -> str:
-        self.number += 1
-        for listener in self.listeners:
-            listener(SECRET)
-        return str(self.number)
 
 
 class Value:
@@ -85,7 +56,7 @@ class Value:
 @asynccontextmanager
 async def running(
     link: Path,
-    store: Store,
+    store: NumberStore,
     *,
     sources: dict[str, Value] | None = None,
     keep: str = "0s",
@@ -145,7 +116,7 @@ def shown(link: Path) -> str:
 
 
 async def test_a_reader_of_a_group_never_sees_files_of_two_generations(tmp_path: Path) -> None:
-    link, store = tmp_path / "group", Store()
+    link, store = tmp_path / "group", NumberStore()
     done, mixed, reads = threading.Event(), [], 0
 
     def read() -> None:
@@ -181,7 +152,7 @@ async def test_a_reader_of_a_group_never_sees_files_of_two_generations(tmp_path:
 
 
 async def test_old_generations_stay_for_their_time_and_go_then(tmp_path: Path) -> None:
-    link, store = tmp_path / "group", Store()
+    link, store = tmp_path / "group", NumberStore()
     async with running(link, store, keep="300ms") as loop:
         await loop.settled.wait()
         first = os.path.realpath(link)
@@ -197,7 +168,7 @@ async def test_old_generations_stay_for_their_time_and_go_then(tmp_path: Path) -
 async def test_a_member_that_fails_keeps_the_whole_group_at_the_old_generation(
     tmp_path: Path,
 ) -> None:
-    link, store = tmp_path / "group", Store()
+    link, store = tmp_path / "group", NumberStore()
     sources = {"a": Value(), "b": Value(1), "c": Value()}
     async with running(link, store, sources=sources) as loop:
         await loop.settled.wait()
@@ -216,7 +187,7 @@ async def test_a_member_that_fails_keeps_the_whole_group_at_the_old_generation(
 
 async def test_a_program_that_refuses_one_file_keeps_all_of_them_back(tmp_path: Path) -> None:
     """It is handed the new file under its own name, beside its new companions."""
-    link, store = tmp_path / "group", Store()
+    link, store = tmp_path / "group", NumberStore()
     script = 'test "$(cat {0})" = "$(cat "$(dirname {0})/a")" && test "$(cat {0})" != 1'
     command = ["sh", "-c", script.format('"$1"'), "sh", "{}"]
     async with running(link, store, command=command) as loop:
@@ -230,7 +201,7 @@ async def test_a_program_that_refuses_one_file_keeps_all_of_them_back(tmp_path: 
 
 
 async def test_the_application_is_told_once_for_all_files(tmp_path: Path) -> None:
-    link, told, store = tmp_path / "group", tmp_path / "told", Store()
+    link, told, store = tmp_path / "group", tmp_path / "told", NumberStore()
     command = ["sh", "-c", f'readlink "$LEASEKEEPER_OUTPUT" >> {told}']
     async with running(link, store, notify=command) as loop:
         await loop.settled.wait()
@@ -248,7 +219,7 @@ async def test_a_group_that_hung_is_published_when_its_volume_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_module, "RETRY", Backoff(minimum_s=0.01, maximum_s=0.05))
-    link, store = tmp_path / "group", Store()
+    link, store = tmp_path / "group", NumberStore()
     back, real = threading.Event(), os.fsync
 
     def hang(fd: int) -> None:
@@ -271,7 +242,7 @@ async def test_a_group_that_hung_is_published_when_its_volume_is_back(
 
 
 async def test_what_others_do_to_a_group_is_repaired(tmp_path: Path) -> None:
-    link, store = tmp_path / "group", Store()
+    link, store = tmp_path / "group", NumberStore()
     async with running(link, store, repair_interval="50ms") as loop:
         await loop.settled.wait()
         for harm in (
@@ -301,16 +272,16 @@ def switch(link: Path, target: Path) -> None:
 
 async def test_a_restart_takes_over_the_generation_that_is_there(tmp_path: Path) -> None:
     link = tmp_path / "group"
-    async with running(link, Store()) as loop:
+    async with running(link, NumberStore()) as loop:
         await loop.settled.wait()
     before = os.readlink(link), (link / "a").stat().st_ino
-    async with running(link, Store()) as loop:
+    async with running(link, NumberStore()) as loop:
         await loop.settled.wait()
     assert (os.readlink(link), (link / "a").stat().st_ino) == before
 
 
 async def test_a_group_is_removed_as_a_whole_at_the_end_of_the_task(tmp_path: Path) -> None:
-    async with running(tmp_path / "group", Store(), remove_s=5) as loop:
+    async with running(tmp_path / "group", NumberStore(), remove_s=5) as loop:
         await loop.settled.wait()
     assert os.listdir(tmp_path) == []
 
@@ -322,7 +293,7 @@ async def test_a_folder_in_the_place_of_the_link_is_an_error_and_stays(
     link = tmp_path / "group"
     link.mkdir()
     (link / "precious").touch()
-    async with running(link, Store()) as loop:
+    async with running(link, NumberStore()) as loop:
         await eventually(lambda: loop.outputs[0].failures > 1)
         assert isinstance(loop.outputs[0].error, PublishError)
         assert loop.outputs[0].error.errno == errno.EISDIR

@@ -25,41 +25,17 @@ from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.outputs.output import Outcome
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.secrets.request import SecretRequest
-from leasekeeper.secrets.snapshot import SecretKind, Snapshot
 from leasekeeper.settings.model import LifecycleSection, OutputSection
 from leasekeeper.templates.source import RenderContext, Rendered
-from leasekeeper.vault.response import VaultResponse
+from tests.fakes.number_store import SECRET, NumberStore
 
 SAME_MODULES = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-SECRET = SecretRequest.read("kv/a")
 RESPONSIVE_S = 0.1  # what P9 promises for health
 
 
-class Store:
-    def __init__(self) -> None:
-        self.number = 0
-        self.listeners: list[Callable[[SecretRequest], None]] = []
-
-    def snapshot(self, request: SecretRequest) -> Snapshot | None:
-        return Snapshot(
-            request=request,
-            kind=SecretKind.STATIC,
-            response=VaultResponse(data={"value": self.number}),
-            generation=self.number + 1,
-            issued_at=0,
-        )
-
-    def require(self, requests: Iterable[SecretRequest]) -> None:
-        return None
-
-    def subscribe(self, callback: Callable[[SecretRequest], None]) -> None:
-        self.listeners.append(callback)
-
+class Store(NumberStore):
     def rotate(self) -> str:
-        self.number += 1
-        for listener in self.listeners:
-            listener(SECRET)
-        return f"value {self.number}"
+        return f"value {super().rotate()}"
 
 
 class Value:

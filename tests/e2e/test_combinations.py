@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -119,14 +118,7 @@ async def test_a_leader_that_leads_again_goes_on_with_its_own_state(
         assert code == 0
 
 
-@pytest.fixture
-def _task_stops(world: SharedWorld) -> Iterator[None]:
-    world.parts.ecs.desired_status = "STOPPED"
-    yield
-    world.parts.ecs.desired_status = "RUNNING"
-
-
-@pytest.mark.usefixtures("_task_stops")
+@pytest.mark.usefixtures("task_stops")
 async def test_the_end_of_the_task_leaves_no_file_no_state_and_no_user(
     world: SharedWorld, tmp_path: Path
 ) -> None:

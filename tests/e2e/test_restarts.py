@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,14 +74,7 @@ async def test_kills_at_random_moments_leave_one_database_user(
                 await asyncio.sleep(0.1)
 
 
-@pytest.fixture
-def _task_stops(world: SharedWorld) -> Iterator[None]:
-    world.parts.ecs.desired_status = "STOPPED"
-    yield
-    world.parts.ecs.desired_status = "RUNNING"
-
-
-@pytest.mark.usefixtures("_task_stops")
+@pytest.mark.usefixtures("task_stops")
 async def test_on_exit_revoke_removes_the_state_with_the_token(
     world: SharedWorld, tmp_path: Path
 ) -> None:

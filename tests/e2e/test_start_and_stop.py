@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -145,14 +144,6 @@ async def test_a_second_signal_ends_it_at_once(world: SharedWorld, tmp_path: Pat
     assert took_s < 1
 
 
-@pytest.fixture
-def _task_stops(world: SharedWorld) -> Iterator[None]:
-    """ECS stops the whole task, and not just our container."""
-    world.parts.ecs.desired_status = "STOPPED"
-    yield
-    world.parts.ecs.desired_status = "RUNNING"
-
-
 async def test_on_exit_revoke_leaves_everything_to_the_application_while_the_task_goes_on(
     world: SharedWorld, tmp_path: Path
 ) -> None:
@@ -172,7 +163,7 @@ async def test_on_exit_revoke_leaves_everything_to_the_application_while_the_tas
     assert lease <= set(await world.run(world.parts.leases()))
 
 
-@pytest.mark.usefixtures("_task_stops")
+@pytest.mark.usefixtures("task_stops")
 async def test_files_are_removed_before_the_token_is_revoked_when_the_task_stops(
     world: SharedWorld, tmp_path: Path
 ) -> None:
@@ -216,7 +207,7 @@ async def test_health_answers_while_the_last_publish_ends(
     assert code == 0
 
 
-@pytest.mark.usefixtures("_task_stops")
+@pytest.mark.usefixtures("task_stops")
 async def test_on_exit_revoke_leaves_no_lease_behind(world: SharedWorld, tmp_path: Path) -> None:
     before = set(await world.run(world.parts.leases()))
     more = "lifecycle: {on_exit: revoke}\n"

@@ -194,9 +194,7 @@ class Election:
         document = {"version": VERSION, **{name: getattr(said, name) for name in said.__slots__}}
         data = json.dumps(document, indent=1).encode() + b"\n"
         target = Target(path=self._path(_MANIFEST), mode=0o644)
-        publication = Publication(target, data)
-        if publication.stage() is None:
-            publication.commit()
+        Publication(target, data).commit()
         self.manifest = self._last = said
         self._last_news = time.monotonic()
 

@@ -110,12 +110,7 @@ class StateDirectory:
 
         :raises PublishError: if the file system refuses.
         """
-        publication = Publication(self._target, content)
-        try:
-            publication.stage()
-            publication.commit()
-        finally:
-            publication.discard()
+        Publication(self._target, content).commit()
 
     def remove(self) -> None:
         """Remove the file."""

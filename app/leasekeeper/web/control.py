@@ -45,12 +45,7 @@ class TokenFile:
         :raises OSError, OutputError: if the file system refuses.
         """
         Path(self._path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        publication = Publication(Target(path=self._path, mode=0o600), self.token.encode())
-        try:
-            publication.stage()
-            publication.commit()
-        finally:
-            publication.discard()
+        Publication(Target(path=self._path, mode=0o600), self.token.encode()).commit()
 
     def remove(self) -> None:
         """Take the file away, unless another process has put its own there."""
