@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leasekeeper.templates.functions.library import library
-from leasekeeper.templates.golang.functions import Function, GoError
+from leasekeeper.templates.golang.functions import MAX_TEXT, Function, GoError
 from leasekeeper.templates.golang.numbers import (
     format_float,
     parse_bool,
@@ -22,7 +22,7 @@ from leasekeeper.templates.golang.numbers import (
     parse_uint,
     to_single,
 )
-from leasekeeper.templates.golang.printing import MAX_TEXT, sprint, sprintf, sprintln, to_text
+from leasekeeper.templates.golang.printing import sprint, sprintf, sprintln, to_text
 from leasekeeper.templates.golang.quoting import QuotingError, can_backquote, quote, unquote
 from leasekeeper.templates.golang.values import (
     Float32,

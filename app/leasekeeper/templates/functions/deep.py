@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leasekeeper.templates.golang.printing import check_length
+from leasekeeper.templates.golang.functions import check_length
 from leasekeeper.templates.golang.values import GoChannel, GoStruct, kind, type_name
 
 _VALUE = 64

@@ -9,8 +9,7 @@ from typing import Any
 
 import re2
 
-from leasekeeper.templates.golang.functions import FunctionTable, GoError
-from leasekeeper.templates.golang.printing import check_length
+from leasekeeper.templates.golang.functions import FunctionTable, GoError, check_length
 from leasekeeper.templates.golang.quoting import can_backquote, quote
 from leasekeeper.templates.golang.values import NilStrings, StringSlice
 

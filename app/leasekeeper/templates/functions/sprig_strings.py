@@ -17,8 +17,8 @@ from leasekeeper.templates.functions.texts import (
     trim_space,
     trim_suffix,
 )
-from leasekeeper.templates.golang.functions import FunctionTable, GoError
-from leasekeeper.templates.golang.printing import check_length, sprint
+from leasekeeper.templates.golang.functions import FunctionTable, GoError, check_length
+from leasekeeper.templates.golang.printing import sprint
 from leasekeeper.templates.golang.quoting import quote as go_quote
 from leasekeeper.templates.golang.values import StringMap, StringSlice, canonical, decode, encode
 

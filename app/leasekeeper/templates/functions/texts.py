@@ -6,8 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from leasekeeper.templates.golang.functions import FunctionTable, GoError
-from leasekeeper.templates.golang.printing import check_length
+from leasekeeper.templates.golang.functions import FunctionTable, GoError, check_length
 from leasekeeper.templates.golang.values import StringMap, StringSlice, canonical
 
 functions = FunctionTable()

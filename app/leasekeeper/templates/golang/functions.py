@@ -27,8 +27,8 @@ The contract:
 - It raises `GoError` for what is an error in Go; the message becomes ``error calling NAME: ...``.
   Secret values in the message are replaced when it is shown. Any other exception is a bug, except
   an `AgentError`, which passes through the template unchanged.
-- A result that could grow without bound (a repeated string, say) raises `printing.TextTooLarge`
-  instead when it exceeds `printing.MAX_TEXT`.
+- A result that could grow without bound (a repeated string, say) raises `TextTooLarge`
+  instead when it exceeds `MAX_TEXT`.
 - With ``run=True`` it gets the `golang.machine.Run` of the current render as first argument.
   ``run.secret(request)`` and ``run.file(request)`` look dependencies up, note them down, and pause
   the template (by an exception: let it pass) when there is nothing yet. ``run.scratch`` is a dict
@@ -68,6 +68,28 @@ class GoError(Exception):
     """
 
     final: ClassVar[bool] = False
+
+
+MAX_TEXT = 64 << 20
+"""Longest text that printing makes, in characters; a doubling loop ends here, not in swap."""
+
+
+class TextTooLarge(GoError):
+    """Printing would exceed `MAX_TEXT`."""
+
+    final = True
+
+    def __init__(self) -> None:
+        super().__init__(f"text is larger than {MAX_TEXT >> 20} MiB")
+
+
+def check_length(length: int) -> None:
+    """Look at the length of a text before it is made.
+
+    :raises TextTooLarge: if it is beyond what templates may make.
+    """
+    if length > MAX_TEXT:
+        raise TextTooLarge
 
 
 @dataclass(frozen=True, slots=True)

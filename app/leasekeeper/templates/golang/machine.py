@@ -12,10 +12,9 @@ from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.templates.golang.faults import Fault, Paused
 from leasekeeper.templates.golang.frames import DOT, PENDING, ROOT, RUN, Frame
-from leasekeeper.templates.golang.functions import GoError
+from leasekeeper.templates.golang.functions import MAX_TEXT, GoError, TextTooLarge
 from leasekeeper.templates.golang.nodes import Node, shortened, source
 from leasekeeper.templates.golang.operations import CALL, RETURN
-from leasekeeper.templates.golang.printing import MAX_TEXT, TextTooLarge
 from leasekeeper.templates.golang.program import Code
 from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.tokens import Position

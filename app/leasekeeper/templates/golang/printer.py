@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from leasekeeper.templates.golang.formatting import Flags
-from leasekeeper.templates.golang.functions import Function, GoError
+from leasekeeper.templates.golang.functions import MAX_TEXT, Function, GoError, TextTooLarge
 from leasekeeper.templates.golang.ordering import sorted_keys
 from leasekeeper.templates.golang.values import (
     EMPTY_INTERFACE,
@@ -24,31 +24,11 @@ from leasekeeper.templates.golang.values import (
     type_name,
 )
 
-MAX_TEXT = 64 << 20
-"""Longest text that printing makes, in characters; a doubling loop ends here, not in swap."""
 MAX_NESTING = 150
 """Deepest value that prints. Go has no limit, and dies of a map that holds itself."""
 NIL = "<nil>"
 _PART = 16
 """What a piece of text costs besides its characters, towards `MAX_TEXT`."""
-
-
-class TextTooLarge(GoError):
-    """Printing would exceed `MAX_TEXT`."""
-
-    final = True
-
-    def __init__(self) -> None:
-        super().__init__(f"text is larger than {MAX_TEXT >> 20} MiB")
-
-
-def check_length(length: int) -> None:
-    """Look at the length of a text before it is made.
-
-    :raises TextTooLarge: if it is beyond what templates may make.
-    """
-    if length > MAX_TEXT:
-        raise TextTooLarge
 
 
 _WITH_ADDRESS = frozenset({"slice", "map", "ptr", "chan", "func", "struct"})

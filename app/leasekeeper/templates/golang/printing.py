@@ -6,21 +6,15 @@ from typing import Any
 
 from leasekeeper.templates.golang.numbers import format_float
 from leasekeeper.templates.golang.printer import (
-    MAX_TEXT,
     Printer,
-    TextTooLarge,
     address,
-    check_length,
     describing_method,
 )
 from leasekeeper.templates.golang.printf import sprintf
 from leasekeeper.templates.golang.values import GoStruct, kind
 
 __all__ = [
-    "MAX_TEXT",
-    "TextTooLarge",
     "address",
-    "check_length",
     "shown",
     "sprint",
     "sprintf",
