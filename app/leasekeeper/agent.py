@@ -578,6 +578,7 @@ def _clock_watch(parts: Parts) -> ClockWatch:
     watch.on_change(lambda seconds: log.warning("clock.changed", missed_s=round(seconds, 1)))
     watch.on_change(parts.tokens.aged)
     watch.on_change(parts.secrets.aged)
+    parts.client.before_sending(watch.look)
     return watch
 
 

@@ -152,6 +152,7 @@ class World:
         self.asleep_s = 0.0
         self.clock = ClockWatch(lambda: self.asleep_s, now)
         self.clock.on_change(self.tokens.aged)
+        self.client.before_sending(self.clock.look)
         self.bugs: list[BaseException] = []
         self.store = SecretStore(
             model,

@@ -39,19 +39,31 @@ class ClockWatch:
         self._asleep = asleep
         self._wall = wall
         self._listeners: list[Callable[[float], None]] = []
+        self._last: tuple[float, float] | None = None
 
     def on_change(self, listener: Callable[[float], None]) -> None:
         """Call *listener* with the seconds missed, after a suspension or a jump."""
         self._listeners.append(listener)
 
+    def look(self) -> None:
+        """Compare the clocks and tell what has changed since the last look.
+
+        Called before a request is sent, too: what a suspension has made older must not be mistaken
+        for what is granted after it.
+        """
+        asleep, ahead = self._asleep(), self._wall() - now()
+        if self._last is None:
+            self._last = (asleep, ahead)
+            return
+        missed, jumped = asleep - self._last[0], ahead - self._last[1]
+        if missed < _SHORTEST_PAUSE_S and abs(jumped) < _JUMP_S:
+            return
+        self._last = (asleep, ahead)
+        for listener in self._listeners:
+            listener(missed if missed >= _SHORTEST_PAUSE_S else 0.0)
+
     async def watch(self) -> NoReturn:
         """Compare the clocks every five seconds. Never returns."""
-        asleep, ahead = self._asleep(), self._wall() - now()
         while True:
+            self.look()
             await asyncio.sleep(_LOOK_EVERY_S)
-            missed, jumped = self._asleep() - asleep, self._wall() - now() - ahead
-            if missed < _SHORTEST_PAUSE_S and abs(jumped) < _JUMP_S:
-                continue
-            asleep, ahead = asleep + missed, ahead + jumped
-            for listener in self._listeners:
-                listener(missed if missed >= _SHORTEST_PAUSE_S else 0.0)

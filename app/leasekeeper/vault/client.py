@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -112,6 +112,10 @@ class VaultClient:
     def clock_offset_s(self) -> float | None:
         """Vault's ``Date`` header minus our clock, of the newest answer, in seconds."""
         return self._transport.clock_offset_s
+
+    def before_sending(self, look: Callable[[], None]) -> None:
+        """Call *look* before each request."""
+        self._transport.on_send = look
 
     def use_token(self, token: str | None, serial: int) -> None:
         """Send *token* from now on; None sends none."""

@@ -110,7 +110,8 @@ class Transport:
     *token* is sent with every request that does not bring its own. *clock_offset_s* is the
     server's ``Date`` minus our clock, from the newest answer whose ``Date`` was
     new, or None before the first.
-    *on_slow* is called when a request has had no answer for `SLOW_S`.
+    *on_slow* is called when a request has had no answer for `SLOW_S`, *on_send* before each
+    request.
 
     :raises ConfigError: if a TLS file or the proxy's variable cannot be used.
     """
@@ -134,6 +135,7 @@ class Transport:
             burst=settings.rate_burst or max(1, round(settings.rate_limit)),
         )
         self.on_slow: Callable[[], None] = lambda: None
+        self.on_send: Callable[[], None] = lambda: None
         self.token: str | None = None
         self.clock_offset_s: float | None = None
         self._last_date = ""
@@ -158,6 +160,7 @@ class Transport:
         :raises VaultRejected: if the answer is too large or nested too deeply to be used.
         """
         manner = manner or Manner()
+        self.on_send()
         headers = self._headers(headers)  # before anything is awaited, with the token of now
         data = None
         if body is not None:

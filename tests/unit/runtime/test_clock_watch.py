@@ -40,6 +40,17 @@ async def test_a_suspension_is_told_within_five_seconds_and_once() -> None:
     assert await heard((600.0, 600.0), (5.0, 5.0)) == [600.0, 5.0]
 
 
+async def test_whoever_looks_in_between_is_told_at_once() -> None:
+    clocks, told = Clocks(), list[float]()
+    watch = ClockWatch(lambda: clocks.asleep, clocks.wall)
+    watch.on_change(told.append)
+    watch.look()
+    clocks.asleep += 40
+    watch.look()
+    watch.look()
+    assert told == [40.0]
+
+
 async def test_a_wall_clock_that_jumps_is_told_without_a_duration() -> None:
     assert await heard((0.0, 3600.0), (0.0, -3600.0)) == [0.0, 0.0]
 
