@@ -152,6 +152,8 @@ def _choice(value: object, choices: tuple[str, ...]) -> str:
     if value is None:
         return f"is needed: one of {listed}"
     match = keys.alike(value, choices) if isinstance(value, str) else ""
+    if not match and isinstance(value, str) and value:  # "aws", as Vault calls the method
+        match = next((choice for choice in choices if choice.startswith(value)), "")
     return f'needs one of {listed}; did you mean "{match}"?' if match else f"needs one of {listed}"
 
 

@@ -95,6 +95,7 @@ def test_a_problem_says_where_it_is_and_what_is_needed(
         ("role: web", "role: web, role_id: x", "unknown key; it belongs to method: approle"),
         ("method: aws_iam, ", "", 'auth.method: is needed: one of "aws_iam", "aws_ec2", '),
         ("method: aws_iam", "method: aws-iam", 'did you mean "aws_iam"?'),
+        ("method: aws_iam", "method: aws", 'did you mean "aws_iam"?'),
         ("aws_iam, role: web", "approle", "auth: exactly one of role_id and role_id_file is"),
         ("role: web", "role: web, min_backoff: 2m", "min_backoff needs to be above 0 and at most"),
     ],
