@@ -89,3 +89,14 @@ def test_every_function_is_documented() -> None:
     named = set(re.findall(r"`(\w+)`", page.partition("\n## Functions\n")[2]))
 
     assert {name for name in library() if not name.startswith("sprig_")} <= named
+
+
+def test_every_room_is_on_the_page_for_whoever_changes_the_code() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in SOURCE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+
+    assert {room for room in rooms if f"`{room}`" not in page} - {"__init__.py"} == set()
