@@ -108,6 +108,7 @@ class Agent:
         self._notes: list[str] = []
         self._environ = dict(os.environ if environ is None else environ)
         self._app: Supervisor | None = None
+        self._memory: Memory | None = None
         self._folders: TaskFolders | None = None
         self.stop = asyncio.Event()
 
@@ -181,11 +182,10 @@ class Agent:
                     await web.close()
 
     async def _work(self, environment: Source | None, member: Membership | None = None) -> None:
-        memory = None
-        if self._settings.state.path is not None:
-            from leasekeeper.secrets.memory import open_memory
-
-            memory = await open_memory(self._settings)
+        # It may wait for a process that is being replaced, or for KMS.
+        if not await unless_stopped(self._recall(), self.stop):
+            return
+        memory, self._memory = self._memory, None
         fence = member.fence if member else no_fence
         parts = self._parts = self._build(environment, fence, memory)
         if member is None:
@@ -204,6 +204,12 @@ class Agent:
             finally:
                 if web is not None:
                     await web.close()
+
+    async def _recall(self) -> None:
+        if self._settings.state.path is not None:
+            from leasekeeper.secrets.memory import open_memory
+
+            self._memory = await open_memory(self._settings)
 
     def _web(self, view: View) -> Listeners | None:
         settings = self._settings.web

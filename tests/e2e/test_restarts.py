@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leasekeeper.state.directory import StateDirectory
 from tests.program import Leasekeeper
 from tests.world import SharedWorld
 
@@ -99,3 +100,20 @@ async def test_a_state_directory_that_cannot_be_used_ends_the_start_with_code_5(
 
     assert code == 5
     assert "state directory" in program.said
+
+
+async def test_a_stop_is_heeded_while_another_process_still_holds_the_state(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    """It waited for the lock all the same, and ended with code 5."""
+    other = StateDirectory(str(tmp_path / "state"))
+    other.take()
+    async with Leasekeeper(
+        env=world.parts.environment(), config=config(world, tmp_path)
+    ) as program:
+        await program.event("agent.starting")
+        code, _ = await program.stop()
+    other.release()
+
+    assert code == 0
+    assert program.events("agent.failed") == []
