@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from leasekeeper import cli
 from leasekeeper.web import healthcheck
 from leasekeeper.web.healthcheck import ask, main
 from leasekeeper.web.server import WebServer
@@ -113,6 +114,18 @@ def test_what_is_not_http_is_no_health(capsys: pytest.CaptureFixture[str], garba
         code, _, _ = asked("--listen", address, capsys=capsys)
 
     assert code == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>It works!</html>", b"[]", b"[" * 100_000, b"\xff\xfe\x00"]
+)
+def test_status_tells_that_somebody_else_answers(
+    capsys: pytest.CaptureFixture[str], body: bytes
+) -> None:
+    with answering(answer(200, body)) as address:
+        assert cli.main(["status", "--listen", address]) == 4
+
+    assert f"what answers at {address} is not Leasekeeper" in capsys.readouterr().err
 
 
 def test_nobody_there_is_a_failure_with_the_address(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,15 +45,24 @@ def status(listen: str) -> dict[str, Any]:
         try:
             connection.request("GET", "/status")
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            told = _document(answer.read())
         finally:
             connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
+        if isinstance(error, ValueError):
+            reason = "that is no ADDRESS:PORT"
         raise NotRunning(f"no answer from {listen}: {reason}", hint=hint) from error
     if not isinstance(told, dict) or not {"version", "secrets", "outputs"} <= told.keys():
         raise NotRunning(f"what answers at {listen} is not Leasekeeper", hint=hint)
     return told
+
+
+def _document(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def seconds_until(time: str | None, told: dict[str, Any]) -> float | None:

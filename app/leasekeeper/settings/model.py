@@ -176,7 +176,7 @@ class OutputSection(Section):
             msg = "exactly one of template, template_file and secret is needed"
             raise ValueError(msg)
         if (self.secret is None) != (self.format is None):
-            msg = "secret and format only work together"
+            msg = "secret and format only work together; format is json, yaml, dotenv or properties"
             raise ValueError(msg)
         return self
 

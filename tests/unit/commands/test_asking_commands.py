@@ -176,7 +176,9 @@ def test_an_address_that_is_none_is_an_error_and_no_traceback(
     listen: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explain", "token", "--listen", listen]) == 4
-    assert "[LK-START-002]" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "that is no ADDRESS:PORT" in said
+    assert "[LK-START-002]" in said
 
 
 @pytest.mark.parametrize(

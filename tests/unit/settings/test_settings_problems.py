@@ -84,7 +84,7 @@ def test_a_problem_says_where_it_is_and_what_is_needed(
     ("old", "new", "message"),
     [
         ("template: x", "template: x\n    mode: 0640", "app.yaml:5: outputs[0].mode: a mode is"),
-        ("template: x", "secret: a/b", "outputs[0]: secret and format only work together"),
+        ("template: x", "secret: a/b", "only work together; format is json, yaml, dotenv"),
         ("template: x", "mode: '0600'", "outputs[0]: exactly one of template, template_file and"),
         ("template: x", "template: x\n    validate_command: []", "needs at least one item"),
         ("template: x", "template: x\n    validate_command: a", "needs a list"),
