@@ -30,8 +30,9 @@ Three commands find almost everything, from inside Leasekeeper's container:
 | `leasekeeper status` | the running process: what it holds, until when, what is wrong |
 | `leasekeeper explain CODE` | what a code means and how to mend it ([all codes](errors.md)) |
 
-On ECS: `aws ecs execute-command --interactive --command "leasekeeper check --online" ...`. A task
-that does not start tells the same code in its last log line, `agent.failed`.
+On ECS: `aws ecs execute-command --interactive --command "leasekeeper check --online" ...`, where
+the root file system [can be written to](ecs.md#ecs-exec). A task that does not start tells the
+same code in its last log line, `agent.failed`.
 
 Below, each mistake was made on real OpenBao, PostgreSQL and STS, and this is what was printed.
 `make troubleshooting` makes them again; only addresses, ids and paths are replaced.
