@@ -11,7 +11,7 @@ from leasekeeper.settings.draft import Origin
 if TYPE_CHECKING:
     from leasekeeper.settings.problems import Problems
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 _GZIP = b"\x1f\x8b"
 
@@ -90,7 +90,7 @@ def decoded(data: bytes) -> str:
     :raises NotText: if it is not UTF-8, or larger than a configuration may be.
     """
     if len(data) > MAX_BYTES:
-        msg = "is larger than 1 MiB, which no configuration is"
+        msg = "is larger than 4 MiB, which no configuration is"
         raise NotText(msg)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         msg = "is UTF-16; save it as UTF-8"

@@ -69,12 +69,12 @@ def test_the_text_may_be_packed(text: str) -> None:
         (base64.b64encode(b"a: 1\nb: \xff").decode(), "is not UTF-8 in line 2"),
         (base64.b64encode(gzip.compress(b"a: 1", mtime=0)[:-3]).decode(), "damaged gzip"),
         (base64.b64encode(b"\x1f\x8bnonsense").decode(), "damaged gzip"),
-        (base64.b64encode(gzip.compress(b"a" * 2_000_000, mtime=0)).decode(), "larger than 1 MiB"),
+        (base64.b64encode(gzip.compress(b"a" * 5_000_000, mtime=0)).decode(), "larger than 4 MiB"),
         (
             base64.b64encode(gzip.compress(b" " * 500_000_000, 1, mtime=0)).decode(),
-            "larger than 1 MiB",
+            "larger than 4 MiB",
         ),
-        ("#" * 1_100_000, "larger than 1 MiB"),
+        ("#" * 4_300_000, "larger than 4 MiB"),
         ("just text", "environment LEASEKEEPER_CONFIG:1: needs keys and values"),
         ("auth: [", "environment LEASEKEEPER_CONFIG:1: is not valid YAML"),
         ("\udcff", "environment LEASEKEEPER_CONFIG: the value is not UTF-8"),
@@ -136,7 +136,7 @@ def test_other_trouble_of_the_file_system_keeps_its_own_words(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a: 1\n" * 300_000, "is larger than 1 MiB, which no configuration is"),
+        (b"a: 1\n" * 900_000, "is larger than 4 MiB, which no configuration is"),
         (TEXT.encode("utf-16"), "is UTF-16; save it as UTF-8"),
         (TEXT.encode("latin-1"), "is not UTF-8 in line 1; save it as UTF-8"),
         (b"", "is empty"),

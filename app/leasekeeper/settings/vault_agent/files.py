@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from leasekeeper.settings.problems import Problems
 
-# One file may have a megabyte; this is for a directory full of them.
-_MOST_CHARACTERS = 4 * texts.MAX_BYTES
+# As for one file, and for a directory full of them.
+_MOST_CHARACTERS = texts.MAX_BYTES
 _MOST_FILES = 1000
 
 

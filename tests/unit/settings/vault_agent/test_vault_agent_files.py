@@ -150,10 +150,10 @@ def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 
 
 def test_more_than_any_configuration_has_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, big_hcl="#" * (1 << 20) + "\n")
+    write(tmp_path, big_hcl="#" * (4 << 20) + "\n")
     (tmp_path / "dir").mkdir()
     for number in range(5):
         (tmp_path / "dir" / f"{number}.hcl").write_text("#" * ((1 << 20) - 1))
 
-    assert "larger than 1 MiB" in problems(tmp_path / "big.hcl")[0]
+    assert "larger than 4 MiB" in problems(tmp_path / "big.hcl")[0]
     assert "more than any" in problems(tmp_path / "dir")[0]
