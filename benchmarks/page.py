@@ -116,6 +116,12 @@ def _templates(results: Results) -> str:
     )
 
 
+def _profile(results: Results) -> str:
+    values = next(each["values"] for each in results.records if each["scenario"] == "profile")
+    lines = ["| work | share |", "|---|---:|"]
+    return "\n".join([*lines, *(f"| {kind} | {part:.0f} % |" for kind, part in values.items())])
+
+
 def _machine(results: Results) -> str:
     of = results.machine
     return (
@@ -144,6 +150,7 @@ def write(results: Results, docs: Path) -> None:
         "growth": _growth(results),
         "imports": _imports(results),
         "templates": _templates(results),
+        "profile": _profile(results),
     }
     fill(docs / "performance.md", blocks)
 

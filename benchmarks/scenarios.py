@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.lab import Lab
 from benchmarks.programs import LEASEKEEPER, PROGRAMS, Running, Work, running
 from benchmarks.template_speed import microseconds
+from benchmarks.where import shares
 from leasekeeper.devstack.processes import free_port
 from leasekeeper.devstack.world import World
 
@@ -271,6 +272,13 @@ async def template(bench: Bench) -> AsyncIterator[Record]:
         yield Record(scenario="template", work="1", program=LEASEKEEPER, values=values)
 
 
+async def profile(bench: Bench) -> AsyncIterator[Record]:
+    """Run a start with 1,000 templates under a profiler."""
+    await bench.lab.have(1000)
+    values = await asyncio.to_thread(shares, bench.lab, 1000, bench.folder / "profile")
+    yield Record(scenario="profile", work="1000", program=LEASEKEEPER, values=values)
+
+
 SCENARIOS: dict[str, Scenario] = {
     "sizes": sizes,
     "iam": iam,
@@ -280,4 +288,5 @@ SCENARIOS: dict[str, Scenario] = {
     "fan_out": fan_out,
     "imports": imports,
     "template": template,
+    "profile": profile,
 }
