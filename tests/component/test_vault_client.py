@@ -210,7 +210,7 @@ async def test_a_path_without_an_engine_is_told_from_a_missing_secret(world: Sha
 
 
 async def test_a_list_of_nothing_is_not_found(client: VaultClient, name: str) -> None:
-    with pytest.raises(SecretNotFound, match=f"list 'kv/{name}': 404 there is nothing"):
+    with pytest.raises(SecretNotFound, match=f"list 'kv/{name}': there is nothing"):
         await client.list(f"kv/{name}")
 
 

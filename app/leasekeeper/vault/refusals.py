@@ -22,8 +22,6 @@ from leasekeeper.vault.transport import Reply
 _LATER_STATUSES = frozenset({412, 429})
 # Statuses that say that nobody behind the address can serve now: sealed, standby, gateways.
 _NOBODY_STATUSES = frozenset({502, 503, 504})
-# Vault answers so to a list of nothing, without a word.
-_UNSAID = {404: "there is nothing at this path"}
 # A longer pause than this is asked for by mistake, or in a date, and would hide a recovery.
 _LONGEST_PAUSE_S = 300.0
 _IN_BETWEEN = (
@@ -49,7 +47,7 @@ def raise_for_status(reply: Reply, operation: str, path: str, body: object) -> N
     # What explains a login's refusal (tokens.denials) quotes it with care of its own.
     errors = reply.errors if login else _masked(reply.errors, body)
     asked = f"{operation.replace('_', ' ')} {path!r}"
-    said = "" if login else "; ".join(errors) or _UNSAID.get(status, "")
+    said = "" if login else "; ".join(errors)
     message = f"{asked}: {status}" + (f" {said}" if said else "")
     error = _error(reply, operation, path, message)
     error.status, error.errors = status, errors
