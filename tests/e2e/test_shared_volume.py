@@ -110,9 +110,10 @@ async def test_a_leader_that_wakes_up_after_it_was_replaced_stands_by(
         second = await leader_of(tasks, term=2)
         assert second is not first
         content = (tmp_path / "product" / "login").read_text()
+        followed = len(first.events("leader.followed"))
         first.process.send_signal(signal.SIGCONT)
         await first.event("leader.replaced")
-        await first.event("leader.followed", count=len(first.events("leader.followed")) + 1)
+        await first.event("leader.followed", count=followed + 1)
 
         assert (tmp_path / "product" / "login").read_text() == content
         assert (await first.health())["shared"]["leading"] is False
