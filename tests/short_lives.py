@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,11 @@ async def short_lives(
     max_lease_s: int,
     roles: int = 1,
     paths: Iterable[str] = (),
+    token: Mapping[str, object] | None = None,
 ) -> ShortLives:
     """Make an AppRole and *roles* database roles: *name*, then *name*1 and so on.
 
-    The token may read *paths*, too.
+    The token may read *paths*, too. *token* holds further fields of the AppRole (``token_type``).
     """
     admin, mount = world.parts.admin, DatabaseRules().mount
     rules = "".join(
@@ -72,7 +73,9 @@ async def short_lives(
             )
         )
     await world.run(
-        admin.write(f"auth/approle/role/{name}", token_policies=[name], token_ttl=token_s)
+        admin.write(
+            f"auth/approle/role/{name}", token_policies=[name], token_ttl=token_s, **(token or {})
+        )
     )
     role_id = await world.run(admin.read(f"auth/approle/role/{name}/role-id"))
     secret_id = await world.run(admin.write(f"auth/approle/role/{name}/secret-id"))

@@ -574,6 +574,8 @@ class Agent:
             await parts.tokens.revoke()
         except VaultError as error:
             log.warning("token.revocation_failed", error=error.message, code=error.code)
+            if not error.retryable:  # a batch token, or a policy without auth/token/revoke-self
+                await parts.secrets.revoke_leases()
             return False
         return True
 

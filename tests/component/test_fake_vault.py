@@ -33,11 +33,15 @@ class Side:
         period: int = 0,
         renewable: bool = True,
         kind: str = "service",
+        uses: int = 0,
     ) -> str:
         raise NotImplementedError
 
-    async def role(self, *, ttl: int, max_ttl: int) -> str:
-        """Return the path of database credentials that live so long."""
+    async def role(self, *, ttl: int, max_ttl: int, uses: int = 0) -> str:
+        """Return the path of database credentials that live so long.
+
+        The token in use may read them *uses* times, 0 is without a limit.
+        """
         raise NotImplementedError
 
     async def put(self, path: str, data: dict[str, Any]) -> None:
@@ -107,16 +111,19 @@ class FakeSide(Side):
         period: int = 0,
         renewable: bool = True,
         kind: str = "service",
+        uses: int = 0,
     ) -> str:
         self.vault.token_ttl, self.vault.token_max_ttl = ttl, max_ttl
         self.vault.token_period, self.vault.token_renewable = period, renewable
-        self.vault.token_kind = kind
+        self.vault.token_kind, self.vault.token_uses = kind, uses
         auth = (await self.client.login("approle", {})).auth
         assert auth is not None
         return auth.client_token
 
-    async def role(self, *, ttl: int, max_ttl: int) -> str:
+    async def role(self, *, ttl: int, max_ttl: int, uses: int = 0) -> str:
         self.vault.lease_ttl, self.vault.lease_max_ttl = ttl, max_ttl
+        if uses:
+            await self.use(uses=uses)
         return "database/creds/app"
 
     async def put(self, path: str, data: dict[str, Any]) -> None:
@@ -153,16 +160,19 @@ class RealSide(Side):
         period: int = 0,
         renewable: bool = True,
         kind: str = "service",
+        uses: int = 0,
     ) -> str:
         fields: dict[str, Any] = {"policies": ["product"], "ttl": f"{ttl}s", "type": kind}
         if period:
             fields["period"] = f"{period}s"
         elif kind == "service":
             fields |= {"explicit_max_ttl": f"{max_ttl}s", "renewable": renewable}
+        if uses:
+            fields["num_uses"] = uses
         answer = await self.world.run(self.admin.write("auth/token/create", **fields))
         return str(answer["auth"]["client_token"])
 
-    async def role(self, *, ttl: int, max_ttl: int) -> str:
+    async def role(self, *, ttl: int, max_ttl: int, uses: int = 0) -> str:
         mount, name = self.world.parts.settings.database.mount, f"app-{secrets.token_hex(4)}"
         product = await self.world.run(self.admin.read(f"{mount}/roles/product"))
         fields = {
@@ -175,7 +185,9 @@ class RealSide(Side):
         rule = f'path "{mount}/creds/{name}" {{ capabilities = ["read"] }}'
         await self.world.run(self.admin.write(f"sys/policies/acl/{name}", policy=rule))
         answer = await self.world.run(
-            self.admin.write("auth/token/create", policies=["product", name], ttl="300s")
+            self.admin.write(
+                "auth/token/create", policies=["product", name], ttl="300s", num_uses=uses
+            )
         )
         self.client.use_token(str(answer["auth"]["client_token"]), 1)
         return f"database/creds/{name}"
@@ -225,6 +237,26 @@ async def a_periodic_token(side: Side) -> list[Any]:
 async def a_batch_token(side: Side) -> list[Any]:
     await side.use(kind="batch", ttl=60)
     return [await side.told(side.client.renew_token(60))]
+
+
+@scenario
+async def a_token_of_few_uses(side: Side) -> list[Any]:
+    await side.use(uses=3)
+    lookups = [await side.client.lookup_token() for _ in range(3)]
+    return [
+        *((lookup.data or {})["num_uses"] for lookup in lookups[:2]),
+        await side.told(side.client.lookup_token()),
+    ]
+
+
+@scenario
+async def the_last_use_of_a_token_for_something_with_a_lease(side: Side) -> list[Any]:
+    path = await side.role(ttl=60, max_ttl=600, uses=2)
+    return [
+        await side.told(side.client.read(path)),
+        await side.told(side.client.read(path)),
+        await side.told(side.client.lookup_token()),
+    ]
 
 
 @scenario

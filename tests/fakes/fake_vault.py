@@ -35,6 +35,7 @@ class FakeToken:
     period: float = 0
     renewable: bool = True
     revoked: bool = False
+    uses: int = 0
 
 
 @dataclass
@@ -58,6 +59,12 @@ class Fault:
     times: float = math.inf
     errors: tuple[str, ...] = ("injected",)
     headers: dict[str, str] = field(default_factory=dict)
+
+
+_SPENT = (
+    "Secret cannot be returned; token had one use left, so leased credentials were immediately "
+    "revoked."
+)
 
 
 class FakeVault(Transport):
@@ -177,6 +184,15 @@ class FakeVault(Transport):
         token = self.tokens.get(name or "")
         if token is None or not self._token_lives(token):
             return _reply(403, {"errors": ["permission denied"]})
+        answer = self._answer_to(method, path, token, body)
+        if token.uses == 1:  # the last use ends it, and what it has made
+            token.revoked = True
+            if path.startswith(("database/creds/", "sys/leases/renew")):
+                return _reply(400, {"errors": [_SPENT]})
+        token.uses -= token.uses > 0
+        return answer
+
+    def _answer_to(self, method: str, path: str, token: FakeToken, body: dict[str, Any]) -> Reply:
         if any(path.startswith(denied) for denied in self.denied_paths):
             return _reply(403, {"errors": ["1 error occurred:\n\t* permission denied\n\n"]})
         if path.startswith("auth/token/"):
@@ -199,6 +215,7 @@ class FakeVault(Transport):
             kind=self.token_kind,
             period=self.token_period,
             renewable=self.token_renewable and self.token_kind != "batch",
+            uses=self.token_uses,
         )
         self.tokens[token.name] = token
         return _reply(200, {"auth": self._auth(token)})
@@ -229,7 +246,10 @@ class FakeVault(Transport):
         if what == "revoke-self":
             token.revoked = True
             return _reply(204, None)
-        return _reply(200, {"data": {"ttl": round(token.expires - now), "type": token.kind}})
+        left = {"num_uses": token.uses and token.uses - 1}
+        return _reply(
+            200, {"data": {"ttl": round(token.expires - now), "type": token.kind, **left}}
+        )
 
     def _lease_api(self, what: str, body: dict[str, Any]) -> Reply:
         lease = self.leases.get(body.get("lease_id", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable
 from random import Random
@@ -131,7 +132,15 @@ class SecretStore:
 
     async def _release(self, keeper: SecretKeeper, *, revoke: bool) -> None:
         await self._schedule.forget(keeper)
-        if not revoke or (lease := keeper.lease) is None:
+        if revoke:
+            await self._revoke(keeper)
+
+    async def revoke_leases(self) -> None:
+        """Revoke every lease by itself, at the end, when their token cannot be revoked."""
+        await asyncio.gather(*map(self._revoke, self.keepers.values()))
+
+    async def _revoke(self, keeper: SecretKeeper) -> None:
+        if (lease := keeper.lease) is None:
             return
         fields = {"secret": keeper.name, "lease": audit.lease_hash(lease.lease_id)}
         try:

@@ -159,7 +159,7 @@ lease.renewal_refused warning: secret error hint code
 lease.probe_refused warning: secret error hint
     the policy lacks looking leases up: one that is revoked is noticed late
 lease.revoked info: secret lease
-    no output uses the secret since a reload
+    no output uses the secret since a reload; or at the end, when the token cannot be revoked
 lease.revocation_failed warning: secret lease error hint
     the same, but Vault did not do it: the lease ends by itself
 lease.lost warning: secret error lease code

@@ -121,6 +121,7 @@ class TokenKeeper(LiveToken):
             return
         self._serial, self._inherited = found.lease.serial, True
         self.policies = saved.policies
+        self._limit_uses(found.uses)
         self._take(found.lease, proven=found.proven)
         log.info(
             "token.adopted",
@@ -176,6 +177,7 @@ class TokenKeeper(LiveToken):
         self.policies = auth.token_policies or auth.policies
         self._login_trouble.recovered()
         self._renewal_trouble.recovered()
+        self._limit_uses(auth.num_uses)
         self._take(lease)
         if same and lease.final:
             # A token file that has not been replaced yet: look again, but not in a loop.
@@ -194,7 +196,8 @@ class TokenKeeper(LiveToken):
                 "token.uses_limited",
                 uses=auth.num_uses,
                 hint="every renewal and every probe is a use; set token_num_uses of the role to 0, "
-                "or the token ends early and logins follow each other",
+                "or logins and new leases follow each other, and what the token has made ends "
+                "early when the uses are spent within two probe intervals",
             )
         if not same:
             for listener in self._listeners:

@@ -36,6 +36,10 @@ REMEMBERED_TOKENS = 8
 _SHORTEST_LIMIT_S = 2.0
 # While a token of the last run is not confirmed, it is looked up this often at least.
 _UNPROVEN_PROBE_S = 5.0
+# The last use of a token that may be used so often only ends it, and all that it has made. So it is
+# replaced while this part of its uses is left for what is on its way; but not before two rounds of
+# lookups, because logins that make as much as they can would follow each other.
+_USES_KEPT, _ROUNDS, _ROUND_S = 1 / 3, 2, 30.0
 # A login whose token is refused at once must not turn into a login loop.
 QUICK_END = Backoff(minimum_s=1.0, maximum_s=60.0)
 
@@ -73,6 +77,7 @@ class LiveToken:
         self._renew_at = self._replace_at = self._probe_at = math.inf
         self._good_until = -math.inf
         self._quick_ends = 0
+        self._uses_left, self._uses_kept = math.inf, 0
         self._login_trouble = Trouble("token.login", method=method.describe())
         self._renewal_trouble = Trouble("token.renewal")
         self._inherited = False
@@ -82,6 +87,7 @@ class LiveToken:
         self.disowned: str | None = None
         self.denied_since: float | None = None
         client.reachability.on_return(self._retry_now)
+        client.on_token_use(self._used)
 
     @property
     def error(self) -> AuthError | VaultError | None:
@@ -200,11 +206,30 @@ class LiveToken:
         """Make *lease* the live one and plan what comes next."""
         self.lease = lease
         self._renew_at = lease.renew_at(self._rng.random())
-        self._replace_at = lease.replace_at(self._overlap_s, self._rng.random())
+        planned = lease.replace_at(self._overlap_s, self._rng.random())
+        self._replace_at = min(planned, self._worn_at())
         self._ends[lease.serial] = lease.expires_at
         for serial in sorted(self._ends)[:-REMEMBERED_TOKENS]:
             del self._ends[serial]
         self._on_change()
+
+    def _limit_uses(self, uses: int) -> None:
+        """Note that the live token may be used *uses* times; 0 is without a limit."""
+        self._uses_left = uses or math.inf
+        self._uses_kept = int(uses * _USES_KEPT)
+
+    def _used(self) -> None:
+        """Count a request that carries the live token."""
+        self._uses_left -= 1
+        if self._uses_left == self._uses_kept:
+            self._replace_at = min(self._replace_at, self._worn_at())
+            self._wake.set()
+
+    def _worn_at(self) -> float:
+        """Return when to log in again because few uses are left; ``math.inf`` while many are."""
+        if self.lease is None or self._uses_left > self._uses_kept:
+            return math.inf
+        return self.lease.issued_at + _ROUNDS * (self._probe_interval_s or _ROUND_S)
 
     def _drop_if_ended(self) -> None:
         if self.lease is not None and due(self.lease.expires_at):

@@ -102,13 +102,15 @@ def _text(value: object) -> str:
 class Finding:
     """What Vault says of a saved token. *lease* is what to go on with, or None and *reason* why.
 
-    *proven* when Vault has confirmed it; *alive* when it lives, whether or not it is used.
+    *proven* when Vault has confirmed it; *alive* when it lives, whether or not it is used; *uses*
+    is how often it may still be used, 0 for without a limit.
     """
 
     lease: TokenLease | None = None
     reason: str = ""
     proven: bool = True
     alive: bool = False
+    uses: int = 0
 
 
 async def examine(client: VaultClient, saved: SavedToken, *, at: float, wall: float) -> Finding:
@@ -141,7 +143,8 @@ def _judged(saved: SavedToken, lease: TokenLease, data: Mapping[str, Any], *, at
         return Finding(reason="its policies have changed", alive=True)
     ttl = whole(data.get("ttl"))
     if ttl > 0:
-        return Finding(lease=replace(lease, expires_at=at + ttl), alive=True)
+        uses = whole(data.get("num_uses"))
+        return Finding(lease=replace(lease, expires_at=at + ttl), alive=True, uses=uses)
     if math.isinf(lease.expires_at):
         return Finding(lease=lease, alive=True)
     return Finding(reason="it ends within the second", alive=True)

@@ -117,6 +117,10 @@ class VaultClient:
         """Call *look* before each request."""
         self._transport.on_send = look
 
+    def on_token_use(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever the token in use is sent."""
+        self._transport.on_token_use = listener
+
     def use_token(self, token: str | None, serial: int) -> None:
         """Send *token* from now on; None sends none."""
         self._transport.token = token

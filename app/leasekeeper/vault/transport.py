@@ -111,7 +111,7 @@ class Transport:
     server's ``Date`` minus our clock, from the newest answer whose ``Date`` was
     new, or None before the first.
     *on_slow* is called when a request has had no answer for `SLOW_S`, *on_send* before each
-    request.
+    request, *on_token_use* before each that carries *token*.
 
     :raises ConfigError: if a TLS file or the proxy's variable cannot be used.
     """
@@ -136,6 +136,7 @@ class Transport:
         )
         self.on_slow: Callable[[], None] = lambda: None
         self.on_send: Callable[[], None] = lambda: None
+        self.on_token_use: Callable[[], None] = lambda: None
         self.token: str | None = None
         self.clock_offset_s: float | None = None
         self._last_date = ""
@@ -162,6 +163,8 @@ class Transport:
         manner = manner or Manner()
         self.on_send()
         headers = self._headers(headers)  # before anything is awaited, with the token of now
+        if self.token is not None and headers.get("X-Vault-Token") == self.token:
+            self.on_token_use()
         data = None
         if body is not None:
             data = json.dumps(body).encode()

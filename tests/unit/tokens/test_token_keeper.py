@@ -13,7 +13,7 @@ from leasekeeper.runtime.clock import now
 from leasekeeper.vault.client import VaultClient
 from leasekeeper.vault.response import AuthData, WrapInfo
 from tests.fakes.fake_vault import FakeVault
-from tests.fakes.secret_world import CREDS, FakeLogin, LateVault, World
+from tests.fakes.secret_world import CREDS, Disk, FakeLogin, LateVault, World
 
 LOGIN, RENEW, LOOKUP = "auth/approle/login", "auth/token/renew-self", "auth/token/lookup-self"
 
@@ -247,6 +247,59 @@ async def test_a_token_of_few_uses_is_a_warning_at_its_login(
     said = [log for log in logs if log["event"] == "token.uses_limited"]
     assert [log["uses"] for log in said] == [uses] * events
     assert all("token_num_uses" in log["hint"] for log in said)
+
+
+async def test_a_token_of_few_uses_is_replaced_before_the_last_ends_what_it_made(
+    vault: LateVault,
+) -> None:
+    """The credential on disk stopped working with the tenth use, until a lookup found out."""
+    vault.token_uses, vault.token_ttl = 10, 1200
+    vault.lease_ttl = vault.lease_max_ttl = 3600
+    world = World(vault)
+    bad = 0
+    async with world.running(CREDS):
+        await world.until(lambda: world.store.keepers[CREDS].snapshot is not None, within_s=5)
+        for _ in range(1000):
+            await asyncio.sleep(1)
+            bad += not vault.valid(world.user())
+
+    assert bad == 0
+    assert 10 <= vault.count("POST", LOGIN) <= 17, "one in two rounds of lookups at the most"
+
+
+@pytest.mark.parametrize("uses", [1, 2, 3, 5])
+async def test_a_token_of_too_few_uses_is_no_reason_for_a_storm(
+    vault: LateVault, uses: int
+) -> None:
+    vault.token_uses, vault.token_ttl = uses, 1200
+    vault.lease_ttl = vault.lease_max_ttl = 3600
+    world = World(vault)
+    async with world.running(CREDS):
+        await asyncio.sleep(1000)
+
+    assert vault.count("POST", LOGIN) <= 40
+    assert vault.count("GET", "database/creds") <= 40
+
+
+async def test_the_uses_that_are_left_of_the_token_of_the_last_run_are_counted(
+    vault: LateVault,
+) -> None:
+    vault.token_uses, vault.token_ttl = 12, 1200
+    vault.lease_ttl = vault.lease_max_ttl = 3600
+    disk = Disk()
+    async with World(vault, memory=disk.remember()).running(CREDS):
+        await asyncio.sleep(20)
+    world = World(vault, memory=disk.remember())
+    bad = 0
+    async with world.running(CREDS):
+        await world.until(lambda: world.store.keepers[CREDS].snapshot is not None, within_s=5)
+        resumed = world.tokens.resumed
+        for _ in range(300):
+            await asyncio.sleep(1)
+            bad += not vault.valid(world.user())
+
+    assert resumed
+    assert bad == 0
 
 
 async def test_a_wrapped_token_is_left_to_its_reader(vault: LateVault) -> None:
