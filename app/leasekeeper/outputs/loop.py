@@ -6,11 +6,11 @@ import asyncio
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from leasekeeper.errors import AgentError
 from leasekeeper.files.attempt import Fence, no_fence
@@ -34,9 +34,6 @@ from leasekeeper.settings.model import LifecycleSection, OutputSection
 from leasekeeper.telemetry.metrics import RENDERS
 from leasekeeper.telemetry.spans import span
 from leasekeeper.templates.source import Dependency, FileRequest, ProgramWanted, Source
-
-if TYPE_CHECKING:
-    pass
 
 IN_MEMORY = "memory"  # not the name of a mount, which starts with a slash
 PROGRAMS = "programs"  # nor is this
@@ -126,7 +123,7 @@ class OutputLoop:
         )
         self._turns = [self._turn(plan) for plan in self._make.plans(list(sources), groups)]
         if in_memory is not None:
-            self._turns.append(Turn(in_memory, IN_MEMORY, self._start))
+            self._turns.append(Turn(in_memory, IN_MEMORY, self._serve))
         self._schedules: dict[str, Schedule] = {}
         self._group: asyncio.TaskGroup | None = None
         self._users: defaultdict[Dependency, set[Turn]] = defaultdict(set)
@@ -139,7 +136,6 @@ class OutputLoop:
         self._one_render = asyncio.Lock()
         self._bug: BaseException | None = None
         self._crashed = asyncio.Event()
-        self._closing = False
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -160,7 +156,7 @@ class OutputLoop:
         return Turn(
             plan.make(),
             self._make.mounts.of(plan.place),
-            self._start,
+            self._serve,
             wait=plan.wait,
             place=plan.place,
             made_of=plan.made_of,
@@ -181,7 +177,9 @@ class OutputLoop:
     def _begin(self, turn: Turn) -> None:
         if turn.mount not in self._schedules:
             assert self._group is not None, "run runs"
-            schedule = Schedule(concurrency=OUTPUTS_AT_A_TIME, on_error=self._crash)
+            schedule = Schedule(
+                self._nursery, concurrency=OUTPUTS_AT_A_TIME, floor=self._one_render
+            )
             self._schedules[turn.mount] = schedule
             self._group.create_task(schedule.run(), name=f"outputs on {turn.mount}")
             if turn.mount != IN_MEMORY:
@@ -294,7 +292,6 @@ class OutputLoop:
         published files are then taken away, which may last so many seconds more.
         """
         ends_at = now() + deadline_s
-        self._closing = True
         await self._files.close()
         await self._nursery.close(grace_s=deadline_s)
         rest_s = max(ends_at - now(), 0.0)
@@ -317,21 +314,27 @@ class OutputLoop:
         if (schedule := self._schedules.get(turn.mount)) is not None:
             schedule.wake(turn)
 
-    def _start(self, turn: Turn) -> asyncio.Future[float]:
-        return self._nursery.start(turn.name, self._serve(turn))
-
-    async def _serve(self, turn: Turn) -> float:
+    def _serve(self, turn: Turn) -> float | Coroutine[Any, Any, float]:
         """Do what is due for one unit and return when to look at it again."""
-        if self._closing:
-            return math.inf
         if turn.dirty and now() < turn.due_at:
             return turn.due_at
-        if turn.dirty or now() >= turn.retry_at:
-            turn.refreshing = True
-            await self._refresh(turn)
-            turn.refreshing = False
-            turn.retry_at = self._retry_at(turn.shown)
-        elif not await turn.unit.repair():
+        if not turn.dirty and now() < turn.retry_at:
+            return self._repair(turn)
+        turn.dirty = False  # a change from here on needs another render
+        wanted = turn.shown
+        attempts = self._attempt(turn, wanted)
+        if (
+            attempts is not None
+            and wanted is turn.unit
+            and any(each.content is None for each in attempts)
+        ):
+            self._finish(turn, wanted, attempts)
+            return self._next_at(turn)  # it is paused or has failed: there is nothing to wait for
+        turn.refreshing = True
+        return self._refresh(turn, wanted, attempts)
+
+    async def _repair(self, turn: Turn) -> float:
+        if not await turn.unit.repair():
             turn.retry_at = self._retry_at(turn.unit)
         return min(turn.retry_at, turn.unit.next_at)
 
@@ -351,43 +354,48 @@ class OutputLoop:
             return math.inf  # the same data would give the same result
         return now() + RETRY.delay(unit.failures - 1, self._rng)
 
-    async def _refresh(self, turn: Turn) -> None:
-        """Publish what is wanted now or, while that cannot be had, what was wanted before."""
-        wanted = turn.shown
-        if await self._publish(turn, wanted):
+    async def _refresh(self, turn: Turn, wanted: Unit, attempts: list[Attempt] | None) -> float:
+        """Publish what is *wanted* now or, while that cannot be had, what was wanted before."""
+        if await self._publish(turn, wanted, attempts):
             self._unsettled.discard(turn)
             self._release_if_settled()
             if wanted is turn.successor:
                 self._end_notifiers(turn.unit)
                 turn.unit, turn.made_of, turn.successor = wanted, turn.successor_of, None
         elif wanted is turn.successor:
-            await self._publish(turn, turn.unit)
+            await self._publish(turn, turn.unit, self._attempt(turn, turn.unit))
             turn.hand_on()
+        turn.refreshing = False
+        return self._next_at(turn)
 
-    async def _publish(self, turn: Turn, unit: Unit) -> bool:
-        async with self._one_render:
-            # Everybody else gets the event loop between two renders.
-            await asyncio.sleep(0)
-            if unit is turn.shown:
-                turn.dirty = False  # a change from here on needs another render
-            attempts = None if turn.waits else self._attempt(turn, unit)
+    def _next_at(self, turn: Turn) -> float:
+        turn.retry_at = self._retry_at(turn.shown)
+        return min(turn.retry_at, turn.unit.next_at)
+
+    async def _publish(self, turn: Turn, unit: Unit, attempts: list[Attempt] | None) -> bool:
         if attempts is None:
             attempts = await self._attempt_in_thread(unit)
-        before = turn.used
-        rendering = unit.finish(attempts)
-        self._depend(turn, before, turn.used)
-        published = rendering is not None and await self._put(unit, rendering)
+        rendering = self._finish(turn, unit, attempts)
+        if rendering is None:
+            return False
+        with span("publish", {"leasekeeper.output": unit.label}) as note:
+            published = await unit.publish(rendering)
+            note("leasekeeper.outcome", unit.outputs[0].outcome.value)
         for output in unit.outputs:
             if published:
                 self._on_published(output, output.published_snapshots)
             RENDERS.inc(output.label, output.outcome.value)
         return published
 
-    async def _put(self, unit: Unit, rendering: Any) -> bool:
-        with span("publish", {"leasekeeper.output": unit.label}) as note:
-            published = await unit.publish(rendering)
-            note("leasekeeper.outcome", unit.outputs[0].outcome.value)
-            return published
+    def _finish(self, turn: Turn, unit: Unit, attempts: list[Attempt]) -> Any:
+        """Return what is to be published, or None when there is nothing."""
+        before = turn.used
+        rendering = unit.finish(attempts)
+        self._depend(turn, before, turn.used)
+        if rendering is None:
+            for output in unit.outputs:
+                RENDERS.inc(output.label, output.outcome.value)
+        return rendering
 
     def _release_if_settled(self) -> None:
         if not self._unsettled:
@@ -395,6 +403,8 @@ class OutputLoop:
 
     def _attempt(self, turn: Turn, unit: Unit) -> list[Attempt] | None:
         """Render, or return None for what has to wait for a program."""
+        if turn.waits:
+            return None
         attempts = unit.begin(View(snapshot=self._store.snapshot, text=self._files.text))
         try:
             run_all(attempts)

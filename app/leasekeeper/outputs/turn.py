@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -79,7 +78,7 @@ class Turn:
 
     unit: Unit
     mount: str
-    serve: Callable[[Turn], asyncio.Future[float]]
+    serve: Callable[[Turn], float | Coroutine[Any, Any, float]]
     wait: WaitSection | None = None
     place: str = ""
     made_of: MadeOf = ()
@@ -125,9 +124,8 @@ class Turn:
                 self.latest = now() + self.wait.longest_s
             self.due_at = min(now() + self.wait.min, self.latest)
 
-    async def step(self) -> float:
-        # Shielded: the end of the schedule must not tear a publish, which `close` waits for.
-        return await asyncio.shield(self.serve(self))
+    def step(self) -> float | Coroutine[Any, Any, float]:
+        return self.serve(self)
 
 
 @dataclass(frozen=True, slots=True)

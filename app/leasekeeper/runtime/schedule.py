@@ -6,9 +6,10 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from functools import partial
+from typing import Any, NoReturn, Protocol
 
 from leasekeeper.runtime.clock import due as has_come
 from leasekeeper.runtime.clock import now
@@ -25,11 +26,15 @@ class Job(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the task that runs a step."""
+        """Name of the task of a step that has to wait."""
         ...
 
-    async def step(self) -> float:
-        """Do what is due and return the loop time of the next step; ``math.inf`` for never."""
+    def step(self) -> float | Coroutine[Any, Any, float]:
+        """Do what is due and return the loop time of the next step; ``math.inf`` for never.
+
+        The part of it that has to wait is returned as a coroutine, and becomes a task. (So a step
+        may be an ``async def``.)
+        """
         ...
 
 
@@ -47,18 +52,25 @@ class Schedule:
 
     A job never runs twice at the same time; waking a running job runs it once more. At most
     *concurrency* steps run at a time, not counting those that have taken longer than
-    `SLOW_STEP_S`: what hangs holds nobody else up. A step that raises is a bug: *on_error* hears of
+    `SLOW_STEP_S`: what hangs holds nobody else up. A step that raises is a bug: *nursery* reports
     it and the job is tried again after a minute, because a secret that nobody cares for would run
     out.
+
+    Steps that wait are tasks of *nursery*, and its owner ends them. For steps that take their time
+    without waiting there is a *floor*: of all schedules that share it, one has it at a time, and
+    everybody else gets the event loop before the next.
     """
 
-    def __init__(self, *, concurrency: int, on_error: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, nursery: Nursery, *, concurrency: int, floor: asyncio.Lock | None = None
+    ) -> None:
+        self._nursery = nursery
+        self._floor = floor
         self._entries: dict[Job, _Entry] = {}
         self._heap: list[tuple[float, int, int, _Entry]] = []
         self._order = itertools.count()
         self._changed = asyncio.Event()
         self._places = Turnstile(places=concurrency, slow_s=SLOW_STEP_S)
-        self._nursery = Nursery(on_error)
 
     def wake(self, job: Job, *, at: float = -math.inf) -> None:
         """Run *job* at loop time *at*, or now, unless it is due earlier anyway."""
@@ -85,22 +97,24 @@ class Schedule:
         entry.version += 1
         if not entry.running and due < math.inf:
             heapq.heappush(self._heap, (due, next(self._order), entry.version, entry))
-            self._changed.set()
+            if self._heap[0][-1] is entry:
+                self._changed.set()
 
     async def run(self) -> NoReturn:
-        """Run every job when it is due. Never returns; cancellation ends the running steps."""
-        try:
-            while True:
-                self._changed.clear()
-                entry = self._pop_due()
-                if entry is None:
-                    await self._wait()
-                    continue
-                entry.running, entry.due = True, math.inf
-                place = await self._places.take()
-                self._nursery.start(entry.job.name, self._step(entry, place))
-        finally:
-            await self._nursery.close()
+        """Begin the steps of every job when they are due. Never returns."""
+        while True:
+            entry = self._pop_due()
+            if entry is None:
+                await self._wait()
+                continue
+            entry.running, entry.due = True, math.inf
+            place = await self._places.take()
+            if self._floor is None:
+                self._begin(entry, place)
+                continue
+            async with self._floor:
+                self._begin(entry, place)
+                await asyncio.sleep(0)
 
     def _pop_due(self) -> _Entry | None:
         while self._heap:
@@ -115,21 +129,38 @@ class Schedule:
         return None
 
     async def _wait(self) -> None:
-        timeout = None if not self._heap else max(self._heap[0][0] - now(), 0.0)
+        """Return when the next job is due, or another is the next."""
+        self._changed.clear()
+        timer = None
+        if self._heap:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_at(self._heap[0][0], self._changed.set)
         try:
-            async with asyncio.timeout(timeout):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-
-    async def _step(self, entry: _Entry, place: Place) -> None:
-        due = now() + _AFTER_A_BUG_S
-        try:
-            due = await entry.job.step()
+            await self._changed.wait()
         finally:
-            place.give_back()
-            entry.running = False
-            # Whatever woke the job during its step is remembered in entry.due.
-            self._push(entry, min(due, entry.due))
-            if entry.ended is not None:
-                entry.ended.set()
+            if timer is not None:
+                timer.cancel()
+
+    def _begin(self, entry: _Entry, place: Place) -> None:
+        try:
+            step = entry.job.step()
+        except Exception as error:  # noqa: BLE001 - the other jobs go on
+            self._nursery.on_error(entry.job.name, error)
+            step = now() + _AFTER_A_BUG_S
+        if isinstance(step, Coroutine):
+            task = self._nursery.start(entry.job.name, step)
+            task.add_done_callback(partial(self._waited, entry, place))
+        else:
+            self._end(entry, place, step)
+
+    def _waited(self, entry: _Entry, place: Place, task: asyncio.Task[float]) -> None:
+        failed = task.cancelled() or task.exception() is not None
+        self._end(entry, place, now() + _AFTER_A_BUG_S if failed else task.result())
+
+    def _end(self, entry: _Entry, place: Place, due: float) -> None:
+        place.give_back()
+        entry.running = False
+        # Whatever woke the job during its step is remembered in entry.due.
+        self._push(entry, min(due, entry.due))
+        if entry.ended is not None:
+            entry.ended.set()

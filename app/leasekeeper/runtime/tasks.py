@@ -89,7 +89,7 @@ class Nursery:
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._on_error = on_error
+        self.on_error = on_error
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -104,7 +104,7 @@ class Nursery:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_error(task.get_name(), error)
+            self.on_error(task.get_name(), error)
 
     async def close(self, *, grace_s: float = 0.0) -> None:
         """Give the tasks *grace_s* seconds to end by themselves, then cancel them and wait."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
 
 from leasekeeper.runtime.clock import EARLY_S, now
 
@@ -13,18 +12,16 @@ from leasekeeper.runtime.clock import EARLY_S, now
 class Place:
     """A place in use. As a context manager it is given back at the end of the block."""
 
-    __slots__ = ("_give_back", "_timer")
+    __slots__ = ("_turnstile", "slow_at")
 
-    def __init__(self, give_back: Callable[[], None], slow_s: float) -> None:
-        self._give_back: Callable[[], None] | None = give_back
-        self._timer = asyncio.get_running_loop().call_later(slow_s, self.give_back)
+    def __init__(self, turnstile: Turnstile, slow_at: float) -> None:
+        self._turnstile = turnstile
+        self.slow_at = slow_at
+        """Loop time from which on it is the next caller's."""
 
     def give_back(self) -> None:
         """Let the next caller in; nothing happens if it is in already."""
-        self._timer.cancel()
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+        self._turnstile.leave(self)
 
     def __enter__(self) -> None:
         return
@@ -41,62 +38,74 @@ class Turnstile:
     """
 
     def __init__(self, *, places: int, slow_s: float, rate: float = 0.0, burst: int = 1) -> None:
-        self._free = places
+        self._places = places
+        self._taken: dict[Place, None] = {}  # the one that has been taken for longest is the first
         self._slow_s = slow_s
         self._rate = rate
         self._burst = self._saved = float(burst)
         self._saved_at = 0.0
         self._order = itertools.count()
-        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._refill: asyncio.TimerHandle | None = None
+        self._queue: list[tuple[int, int, asyncio.Future[Place]]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def take(self, urgency: int = 0) -> Place:
         """Wait for a place; a lower *urgency* goes first. The caller gives the place back."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._queue and self._wait_s() <= 0:
+            return self._let_in()
+        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._queue, (urgency, next(self._order), turn))
         self._admit()
         try:
-            if not turn.done():
-                await turn
+            return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back()
+                turn.result().give_back()
             turn.cancel()
             raise
-        return Place(self._give_back, self._slow_s)
 
-    def _give_back(self) -> None:
-        self._free += 1
-        self._admit()
+    def leave(self, place: Place) -> None:
+        """Take *place* back, if its holder has not been slow and lost it."""
+        if place in self._taken:
+            del self._taken[place]
+            self._admit()
 
     def _admit(self) -> None:
-        while self._queue and self._free > 0:
+        while self._queue:
             _, _, turn = self._queue[0]
             if not turn.done():  # else whoever waited has been cancelled
-                if (wait_s := self._take_from_savings()) > 0:
-                    self._admit_in(wait_s)
+                if (wait_s := self._wait_s()) > 0:
+                    self._look_again(now() + wait_s + EARLY_S)
                     return
-                self._free -= 1
-                turn.set_result(None)
+                turn.set_result(self._let_in())
             heapq.heappop(self._queue)
 
-    def _take_from_savings(self) -> float:
-        """Take one turn off what the rate allows; return how long to wait if there is none."""
+    def _let_in(self) -> Place:
+        self._saved -= 1
+        place = Place(self, now() + self._slow_s)
+        self._taken[place] = None
+        return place
+
+    def _wait_s(self) -> float:
+        """Return in how many seconds the next may come in, as far as is known; 0 for now."""
+        if len(self._taken) == self._places:
+            oldest = next(iter(self._taken))
+            if oldest.slow_at > now():
+                return oldest.slow_at - now()
+            del self._taken[oldest]
         if self._rate == 0:
             return 0.0
         at = now()
         self._saved = min(self._burst, self._saved + (at - self._saved_at) * self._rate)
         self._saved_at = at
-        if self._saved < 1:
-            return (1 - self._saved) / self._rate
-        self._saved -= 1
-        return 0.0
+        return max((1 - self._saved) / self._rate, 0.0)
 
-    def _admit_in(self, seconds: float) -> None:
-        if self._refill is None:
-            loop = asyncio.get_running_loop()
-            self._refill = loop.call_later(seconds + EARLY_S, self._refilled)
+    def _look_again(self, at: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(at, self._look)
 
-    def _refilled(self) -> None:
-        self._refill = None
+    def _look(self) -> None:
+        self._timer = None
         self._admit()

@@ -50,9 +50,9 @@ class SecretStore:
         self._settings = settings
         self._tokens = tokens
         self._client = client
-        self._releases = Nursery(on_error)
+        self._nursery = Nursery(on_error)
         self._listeners: list[Callable[[SecretRequest], None]] = []
-        self._schedule = Schedule(concurrency=_CONCURRENCY, on_error=on_error)
+        self._schedule = Schedule(self._nursery, concurrency=_CONCURRENCY)
         self._context = KeeperContext(
             client=client,
             tokens=tokens,
@@ -128,7 +128,7 @@ class SecretStore:
         keeper = self.keepers.pop(request)
         log.info("secret.released", secret=keeper.name)
         self._context.on_change(True)
-        self._releases.start(f"release {keeper.name}", self._release(keeper, revoke=revoke))
+        self._nursery.start(f"release {keeper.name}", self._release(keeper, revoke=revoke))
 
     async def _release(self, keeper: SecretKeeper, *, revoke: bool) -> None:
         await self._schedule.forget(keeper)
@@ -156,7 +156,7 @@ class SecretStore:
         try:
             await self._schedule.run()
         finally:
-            await self._releases.close()
+            await self._nursery.close()
 
     def _interval_of(self, request: SecretRequest) -> float:
         override = self._settings.secrets.overrides.get(request.path)

@@ -6,8 +6,10 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import groupby
 
 from leasekeeper.runtime.schedule import Schedule
+from leasekeeper.runtime.tasks import Nursery
 
 
 class Job:
@@ -33,14 +35,14 @@ async def running(
     concurrency: int = 8, on_error: Callable[[str, BaseException], None] | None = None
 ) -> AsyncIterator[Schedule]:
     errors: list[BaseException] = []
-    schedule = Schedule(
-        concurrency=concurrency, on_error=on_error or (lambda _n, e: errors.append(e))
-    )
+    nursery = Nursery(on_error or (lambda _n, e: errors.append(e)))
+    schedule = Schedule(nursery, concurrency=concurrency)
     task = asyncio.get_running_loop().create_task(schedule.run())
     yield schedule
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+    await nursery.close()
     assert errors == []
 
 
@@ -157,3 +159,87 @@ async def test_a_forgotten_job_can_be_woken_again() -> None:
         await asyncio.sleep(100)
 
     assert job.ran == [0, 10]
+
+
+class Quick:
+    """A job whose step need not wait."""
+
+    def __init__(self, name: str, log: list[str], *due: float) -> None:
+        self.name = name
+        self._log = log
+        self._due = iter(due)
+
+    def step(self) -> float:
+        self._log.append(self.name)
+        return next(self._due, math.inf)
+
+
+async def test_a_step_that_need_not_wait_is_done_without_a_task() -> None:
+    log: list[str] = []
+    async with running() as schedule:
+        before = asyncio.all_tasks()
+        schedule.wake(Quick("a", log, 10.0))
+        while not log:
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+        await asyncio.sleep(100)
+
+    assert log == ["a", "a"]
+
+
+async def test_a_step_that_raises_without_waiting_is_reported_and_tried_again() -> None:
+    class Broken(Quick):
+        def step(self) -> float:
+            super().step()
+            raise ZeroDivisionError
+
+    heard: list[str] = []
+    log: list[str] = []
+    async with running(on_error=lambda name, _error: heard.append(name)) as schedule:
+        schedule.wake(Broken("broken", log))
+        schedule.wake(Quick("good", log))
+        await asyncio.sleep(1)
+        assert log == ["broken", "good"]
+        await asyncio.sleep(60)
+
+    assert heard == ["broken", "broken"]
+
+
+async def test_those_who_share_a_floor_leave_the_event_loop_to_others_between_two_steps() -> None:
+    """Or 2,000 renders in a row would keep the health check waiting."""
+    log: list[str] = []
+    nursery, floor = Nursery(lambda _name, _error: None), asyncio.Lock()
+    schedules = [Schedule(nursery, concurrency=8, floor=floor) for _ in range(3)]
+    for n, schedule in enumerate(schedules):
+        for _ in range(10):
+            schedule.wake(Quick(f"step of {n}", log))
+    tasks = [asyncio.get_running_loop().create_task(each.run()) for each in schedules]
+    while sum(entry.startswith("step") for entry in log) < 30:
+        log.append("others")
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+    runs = [
+        len(list(run)) for name, run in groupby(log, lambda entry: entry == "others") if not name
+    ]
+    # The first time each of them finds the floor free.
+    assert max(runs[1:]) == 1
+
+
+async def test_a_step_goes_on_when_the_schedule_ends_until_its_owner_ends_it() -> None:
+    nursery = Nursery(lambda _name, _error: None)
+    schedule = Schedule(nursery, concurrency=8)
+    job = Job("a", [], takes_s=5)
+    task = asyncio.get_running_loop().create_task(schedule.run())
+    schedule.wake(job)
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert job.running == 1
+
+    await nursery.close(grace_s=10)
+
+    assert job.running == 0
+    assert asyncio.get_running_loop().time() == 5

@@ -97,3 +97,22 @@ async def test_who_is_cancelled_while_it_waits_takes_nothing_with_it() -> None:
 
     assert await rush(turnstile, ("next", 0)) == [("next", 0)]
     assert waiting.cancelled()
+
+
+async def test_who_has_been_slow_for_long_loses_its_place_to_whoever_comes() -> None:
+    turnstile = Turnstile(places=1, slow_s=2)
+    slow = await turnstile.take()
+    await asyncio.sleep(60)
+
+    assert await rush(turnstile, ("a", 0), ("b", 0), takes_s=1) == [("a", 0), ("b", 1)]
+    slow.give_back()
+
+    assert await rush(turnstile, ("c", 0), ("d", 0), takes_s=1) == [("c", 0), ("d", 1)]
+
+
+async def test_a_place_that_comes_free_is_given_as_soon_as_the_rate_allows() -> None:
+    turnstile = Turnstile(places=1, slow_s=60, rate=2, burst=1)
+
+    passed = await rush(turnstile, ("a", 0), ("b", 0), ("c", 0), takes_s=0.1)
+
+    assert [at for _, at in passed] == pytest.approx([0, 0.5, 1], abs=0.02)
