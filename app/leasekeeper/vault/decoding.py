@@ -45,13 +45,17 @@ def decode_any(raw: bytes) -> Any:
     :raises ValueError: if it is no JSON.
     """
     try:
-        return json.loads(raw, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no)
+        return _JSON.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except RecursionError:
         raise TooDeep from None
 
 
 def _no(_constant: str) -> None:
     raise ValueError  # NaN and Infinity are Python's idea of JSON
+
+
+# `json.loads` would make one for each answer.
+_JSON = json.JSONDecoder(parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no)
 
 
 def _depth(value: object) -> int:
@@ -93,6 +97,9 @@ _TYPES: Mapping[str, tuple[type, str]] = {
 """What every secret holds: Python's type, and Go's for the message, which is Vault Agent's."""
 
 
+_NOTHING = VaultResponse()
+
+
 class BadAnswer(VaultRejected):
     """A success that is not shaped like a secret: believing it would replace what is valid."""
 
@@ -111,7 +118,7 @@ def secret_of(body: dict[str, Any]) -> VaultResponse:
                 f" of type {go_type}"
             )
     response = response_of(body)
-    if response == VaultResponse() and body.keys() != {"errors"}:
+    if response == _NOTHING and body.keys() != {"errors"}:
         return replace(response, data=body or None)
     return response
 

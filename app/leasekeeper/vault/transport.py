@@ -6,8 +6,7 @@ import asyncio
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import IntEnum
@@ -19,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from leasekeeper.errors import ConfigError, VaultRejected
-from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.clock import due, now
 from leasekeeper.runtime.turnstile import Turnstile
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.vault.decoding import TooDeep, decode
@@ -79,6 +78,7 @@ class _Running:
 
     since: float
     clock: asyncio.Timeout | None = None
+    slow: bool = False
     interrupted: bool = False
 
 
@@ -128,6 +128,7 @@ class Transport:
         self._retired: list[Pool] = []
         self._answered_at = -math.inf
         self._running: dict[_Running, None] = {}  # in the order in which they were sent
+        self._patience: asyncio.TimerHandle | None = None
         self._turnstile = Turnstile(
             places=settings.max_connections,
             slow_s=SLOW_S,
@@ -184,8 +185,8 @@ class Transport:
             async with asyncio.timeout(limit_s) as running.clock:
                 if manner.alone:
                     return await self._send(method, url, headers, data, manner)
-                with self._watched(running):
-                    reply = await self._send(method, url, headers, data, manner)
+                self._watch(running)
+                reply = await self._send(method, url, headers, data, manner)
         except (*NO_ANSWER, Unusable) as error:
             if not manner.alone:
                 self.renew_connections()
@@ -193,19 +194,29 @@ class Transport:
             told.interrupted = running.interrupted
             told.unreachable = not running.interrupted
             raise told from harmless_cause(error)
+        finally:
+            self._running.pop(running, None)
         self._answered_at = now()
         return reply
 
-    @contextmanager
-    def _watched(self, running: _Running) -> Iterator[None]:
-        """Tell when the request turns out to be slow, and let `interrupt` end it."""
+    def _watch(self, running: _Running) -> None:
+        """Let `interrupt` end *running*, and tell when it turns out to be slow."""
         self._running[running] = None
-        slow = asyncio.get_running_loop().call_later(SLOW_S, self.on_slow)
-        try:
-            yield
-        finally:
-            slow.cancel()
-            del self._running[running]
+        # One timer, for the oldest: nearly every request is answered long before it is slow.
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(SLOW_S, self._end_patience)
+
+    def _end_patience(self) -> None:
+        self._patience = None
+        for running in self._running:
+            slow_at = running.since + SLOW_S
+            if not due(slow_at):
+                loop = asyncio.get_running_loop()
+                self._patience = loop.call_at(slow_at, self._end_patience)
+                return
+            if not running.slow:
+                running.slow = True
+                self.on_slow()
 
     def renew_connections(self) -> None:
         """Trust no present connection any more: look at names and TLS files again.
@@ -242,7 +253,8 @@ class Transport:
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, manner: Manner
     ) -> Reply:
-        await self._keep_tls_current()
+        if self._tls is not None and now() >= self._tls_check_at:
+            await self._keep_current(self._tls)
         if not manner.repeatable:
             self._retire_if_idle()
         try:
@@ -273,19 +285,25 @@ class Transport:
         if url.scheme == "https" and self._tls is None:
             self._tls = TlsFiles(self._settings)
         with self._pool_for(alone=alone) as session:
-            async with session.request(
+            response = await session.request(
                 method,
                 url,
                 headers=headers,
                 data=data,
-                proxy=self._proxy if url.origin() == self._base else proxy_for(url, os.environ),
+                proxy=self._proxy if self._is_ours(url) else proxy_for(url, os.environ),
                 ssl=self._tls.context if url.scheme == "https" and self._tls else True,
                 server_hostname=self._settings.tls_server_name,
                 allow_redirects=False,
-            ) as response:
+            )
+            try:
                 self._note_clock(response.headers.get("Date"))
                 raw = await _read(response)
-                return _reply(response.status, response.headers, raw, url)
+            finally:
+                response.release()
+        return _reply(response.status, response.headers, raw, url)
+
+    def _is_ours(self, url: URL) -> bool:
+        return url.raw_authority == self._base.raw_authority and url.scheme == self._base.scheme
 
     def _pool_for(self, *, alone: bool) -> Pool:
         if alone:
@@ -306,12 +324,10 @@ class Transport:
             self._retired = [pool for pool in (*self._retired, self._pool) if not pool.closed]
             self._pool = None
 
-    async def _keep_tls_current(self) -> None:
+    async def _keep_current(self, tls: TlsFiles) -> None:
         """Read TLS files that have changed, so that rotated ones need no restart."""
-        if self._tls is None or now() < self._tls_check_at:
-            return
         self._tls_check_at = now() + _TLS_CHECK_S
-        if await self._tls.reread():
+        if await tls.reread():
             self._retire_pool()
 
     def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
@@ -327,8 +343,10 @@ class Transport:
         path, _, query = path.partition("?")
         if params:
             query = urlencode(params)
-        text = f"{self._base}{quote(path, safe=_SAFE, errors='surrogateescape')}"
-        return URL(f"{text}?{quote(query, safe=_SAFE + '%')}" if query else text, encoded=True)
+        path = quote(path, safe=_SAFE, errors="surrogateescape")
+        if not query:
+            return self._base.with_path(path, encoded=True)  # cheaper than to parse a text
+        return URL(f"{self._base}{path}?{quote(query, safe=_SAFE + '%')}", encoded=True)
 
     def _note_clock(self, date: str | None) -> None:
         # It changes once a second, and parsing it costs as much as decoding a small answer.
@@ -349,7 +367,7 @@ class Transport:
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     chunks, size = [], 0
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         size += len(chunk)
         if size > LARGEST_BODY:
             limit = f"{LARGEST_BODY // 2**20} MiB"
