@@ -10,7 +10,7 @@ import asyncio
 import gc
 import math
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
@@ -32,10 +32,12 @@ from leasekeeper.files.pid_file import pid_file
 from leasekeeper.files.preflight import Section, examine, preflight, sweep_leftovers
 from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
+from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.clock_watch import ClockWatch
 from leasekeeper.runtime.tasks import Nursery, RootTask, run_root_tasks, unless_stopped
+from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings import task_paths
 from leasekeeper.settings.durations import format_duration
@@ -616,19 +618,25 @@ def _blocking(parts: Parts, *, final: bool) -> AgentError | None:
     for sink in parts.sinks.sinks:
         if not sink.settled and sink.error is not None and not (final and sink.error.retryable):
             return sink.error
-    for output in parts.outputs.outputs:
-        if output.settled:
-            continue
-        found = [output.error] if output.error is not None else []
-        for request in output.missing_requests:
-            keeper = parts.secrets.keepers.get(request)
-            if keeper is not None and keeper.error is not None:
-                found.append(keeper.error)
-        found += parts.outputs.unreadable(output)
-        for error in found:
+    for output in parts.outputs.unsettled:
+        for error in _errors_of(output, parts):
             if not (final and error.retryable):
                 return error
     return None
+
+
+def _errors_of(output: Output, parts: Parts) -> Iterator[AgentError]:
+    """Yield why *output* is not in place: its own error, and those of what it waits for."""
+    if output.error is not None:
+        yield output.error
+    for each in output.missing:
+        error = (
+            parts.secrets.error(each)
+            if isinstance(each, SecretRequest)
+            else parts.outputs.unreadable(each)
+        )
+        if error is not None:
+            yield error
 
 
 def _too_late(parts: Parts, deadline_s: float) -> StartupDeadlineExceeded:

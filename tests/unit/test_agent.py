@@ -54,7 +54,7 @@ class FakeParts(SimpleNamespace):
             memory=None,
             outputs=SimpleNamespace(
                 settled=Latch(),
-                outputs=[],
+                unsettled=[],
                 close=lambda deadline_s, remove_s: self._close("outputs"),
             ),
             sinks=SimpleNamespace(sinks=(), settled=Latch()),

@@ -32,9 +32,7 @@ class Mounts:
 
     def of(self, path: str) -> str:
         """Return the mount point above *path*, by its name: symbolic links are not followed."""
-        return next(
-            (point for point in self.points if path.startswith(point.rstrip("/") + "/")), "/"
-        )
+        return next((point for point in self.points if path.startswith(point + "/")), "/")
 
     def is_point(self, path: str) -> bool:
         """Whether something is mounted at *path* itself."""

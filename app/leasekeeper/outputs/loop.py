@@ -112,6 +112,7 @@ class OutputLoop:
         self._files = WatchedFiles(
             self._workers, mounts, on_change=self._changed, on_bug=self._crash
         )
+        self._view = View(snapshot=store.snapshot, text=self._files.text)
         self._make = Maker(
             self._workers,
             mounts,
@@ -141,6 +142,12 @@ class OutputLoop:
     def outputs(self) -> tuple[Output, ...]:
         """Every output, as the configuration wants it now."""
         return tuple(output for turn in self._turns for output in turn.shown.outputs)
+
+    @property
+    def unsettled(self) -> list[Output]:
+        """The outputs that have not been in place yet."""
+        waiting = (turn for turn in self._turns if turn in self._unsettled)
+        return [output for turn in waiting for output in turn.shown.outputs]
 
     @property
     def groups(self) -> dict[str, str]:
@@ -276,13 +283,9 @@ class OutputLoop:
         """Return every output that is failing, with its error."""
         return [(output, output.error) for output in self.outputs if output.error is not None]
 
-    def unreadable(self, output: Output) -> list[AgentError]:
-        """Return why local files that *output* waits for cannot be read."""
-        return [
-            error
-            for each in output.missing
-            if isinstance(each, FileRequest) and (error := self._files.error(each)) is not None
-        ]
+    def unreadable(self, request: FileRequest) -> AgentError | None:
+        """Return why *request* cannot be read at present, if it cannot."""
+        return self._files.error(request)
 
     async def close(self, *, deadline_s: float, remove_s: float = 0.0) -> None:
         """Let running publishes and notifications end within *deadline_s* seconds; start no other.
@@ -405,7 +408,7 @@ class OutputLoop:
         """Render, or return None for what has to wait for a program."""
         if turn.waits:
             return None
-        attempts = unit.begin(View(snapshot=self._store.snapshot, text=self._files.text))
+        attempts = unit.begin(self._view)
         try:
             run_all(attempts)
         except ProgramWanted:

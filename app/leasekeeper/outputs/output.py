@@ -15,7 +15,6 @@ from leasekeeper.outputs.notify import Notifier
 from leasekeeper.outputs.patrol import Look
 from leasekeeper.outputs.render_attempt import Attempt, View
 from leasekeeper.runtime.clock import now
-from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
 from leasekeeper.telemetry import audit
 from leasekeeper.telemetry.events import log
@@ -149,11 +148,6 @@ class Output:
     def waiting_for(self) -> tuple[str, ...]:
         """The names of what is missing, sorted."""
         return tuple(sorted(dependency.name for dependency in self.missing))
-
-    @property
-    def missing_requests(self) -> frozenset[SecretRequest]:
-        """The secrets among what is missing."""
-        return frozenset(each for each in self.missing if isinstance(each, SecretRequest))
 
     @property
     def notify_state(self) -> str | None:

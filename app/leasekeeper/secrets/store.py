@@ -79,6 +79,11 @@ class SecretStore:
         keeper = self.keepers.get(request)
         return keeper.snapshot if keeper else None
 
+    def error(self, request: SecretRequest) -> VaultError | None:
+        """Return why *request* cannot be had or kept at present, if it cannot."""
+        keeper = self.keepers.get(request)
+        return keeper.error if keeper else None
+
     def require(self, requests: Iterable[SecretRequest]) -> None:
         """Keep *requests* fresh from now on; those already kept are left alone."""
         for request in requests:

@@ -208,11 +208,13 @@ async def test_nothing_is_written_while_a_secret_is_missing(tmp_path: Path) -> N
         assert not path.exists()
         assert output.outcome is Outcome.WAITING
         assert output.waiting_for == ("kv/b",)
-        assert output.missing_requests == {B}
+        assert output.missing == {B}
+        assert loop.unsettled == [output]
         assert not loop.settled.released
 
         world.store.put(B, "b1")
         await loop.settled.wait()
+        assert loop.unsettled == []
         assert path.read_text() == "a1b1"
         assert output.waiting_for == ()
 
@@ -607,7 +609,7 @@ async def test_a_template_file_is_waited_for_watched_and_kept_when_it_goes_away(
     async with world.running() as loop:
         (output,) = loop.outputs
         assert output.waiting_for == (extra.name,)
-        assert output.missing_requests == frozenset()
+        assert output.missing == {extra}
 
         file.write_text("v1")
         await asyncio.sleep(2.1)
