@@ -266,6 +266,36 @@ def test_delimiters_can_be_chosen() -> None:
     assert render("{{ x }} << upper `a` >>", left="<<", right=">>") == "{{ x }} A"
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "text", "result"),
+    [
+        ("(", "END", "a( print 1 END)", "a1)"),
+        ("<%", "-%>", "<% print 1 -%> b", "1 b"),
+        ("{{", " }}", "{{ print 1 }} {{ 2 }}", "1 2"),
+        ("{{", "²", "{{ $x := 1²{{ $x²", "1"),
+        ("{{", "0}", "{{ print 1 0} {{ `a`0}", "1 a"),
+    ],
+)
+def test_a_delimiter_may_look_like_part_of_a_token(
+    left: str, right: str, text: str, result: str
+) -> None:
+    assert render(text, left=left, right=right) == result
+
+
+def test_a_name_takes_a_delimiter_of_letters_as_its_own() -> None:
+    with pytest.raises(TemplateSyntaxError, match='function "printEND" not defined'):
+        Template.compile("{{ printEND", name="", functions=functions, right="END")
+
+
+@pytest.mark.parametrize(("end", "line"), [("\n}}", 1), ("\n\n-}}", 1), ("\n-}}", 2)])
+def test_a_blank_hides_the_line_of_what_comes_after_it(end: str, line: int) -> None:
+    """Go names the line it has read up to; a blank, but for that of ``-}}``, is a token of it."""
+    with pytest.raises(TemplateSyntaxError, match=r"unexpected \. after term") as caught:
+        Template.compile('{{ "a".x' + end, name="", functions=functions)
+
+    assert caught.value.line == line
+
+
 # --- arguments ------------------------------------------------------------
 
 

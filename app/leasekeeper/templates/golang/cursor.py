@@ -21,54 +21,45 @@ _Error = TypeVar("_Error", bound=TemplateSyntaxError)
 class Cursor:
     """Reads tokens one after the other, with as much looking ahead and going back as needed.
 
-    *action_line* is where the current action began, 0 outside of actions.
+    *action* is the left delimiter of the current action, None outside of actions.
     """
 
     def __init__(self, tokens: list[Token], *, text: str, name: str) -> None:
         self._tokens = tokens
         self._text = text
         self._name = name
-        self._furthest = 0
+        self._peeked = 0
         self.at = 0
-        self.action_line = 0
+        self.action: Token | None = None
 
     def next(self) -> Token:
         """Return the token here and go on to the one after it."""
         at = self.at
-        if at > self._furthest:
-            self._furthest = at
         self.at = at + 1
         return self._tokens[at]
 
     def peek(self) -> Token:
         """Return the token here."""
-        if self.at > self._furthest:
-            self._furthest = self.at
+        if self.at > self._peeked:
+            self._peeked = self.at
         return self._tokens[self.at]
+
+    def adjoining(self) -> TokenKind | None:
+        """Return the kind of the token here, None if a blank is before it."""
+        # A blank is a token in Go: whoever looks at it has not seen what comes after it.
+        return None if self._tokens[self.at - 1].spaced else self.peek().kind
 
     def back(self) -> None:
         """Go back by one token."""
         self.at -= 1
-
-    def next_word(self) -> Token:
-        """Return the next token that is no blank, and go on to the one after it."""
-        token = self.next()
-        return self.next() if token.kind is TokenKind.SPACE else token
-
-    def peek_word(self) -> Token:
-        """Skip blanks and return the token after them."""
-        token = self.peek()
-        if token.kind is TokenKind.SPACE:
-            self.at += 1
-            token = self.peek()
-        return token
+        self.peek()
 
     def expect(self, kind: TokenKind, context: str) -> Token:
-        """Return the next token that is no blank if it is of *kind*.
+        """Return the next token if it is of *kind*.
 
         :raises TemplateSyntaxError: if it is not.
         """
-        token = self.next_word()
+        token = self.next()
         if token.kind is not kind:
             self.unexpected(token, context)
         return token
@@ -78,8 +69,9 @@ class Cursor:
         if token.kind is not TokenKind.ERROR:
             self.fail(f"unexpected {token.describe()} in {context}", token)
         extra = ""
-        if self.action_line not in (0, token.line):
-            extra = f" in action started at {self._name}:{self.action_line}"
+        line = self._line(self.action or token)
+        if line != self._line(token):
+            extra = f" in action started at {self._name}:{line}"
             if token.value.endswith(" action"):
                 extra = extra.removeprefix(" in action")
         self.fail(token.value + extra, token)
@@ -91,10 +83,13 @@ class Cursor:
     def error(self, kind: type[_Error], message: str, token: Token | None) -> _Error:
         """Return the error that `fail` raises, of another class."""
         # Go names the line of the last token it has looked at, wherever the problem is.
-        line = self._tokens[self._furthest].line
+        line = self._line(self._tokens[max(self._peeked, self.at - 1)])
         column = None
         if token is not None:
             place = Position.at(self._text, token.position)
             column = place.column if place.line == line else None
         message = f"template: {self._name}:{line}: {shortened(message)}"
         return kind(message, template=self._name, line=line, column=column)
+
+    def _line(self, token: Token) -> int:
+        return Position.at(self._text, token.position).line

@@ -1,57 +1,37 @@
 """Cuts the text of a template into tokens, as Go's text/template/parse does.
 
-Regular expressions recognise single tokens (a blank, a name, a literal) and nothing larger; what
-tokens mean together is the parser's business.
+One regular expression knows every token that may stand inside of an action. Where it finds none,
+and only there, the text is looked at character by character, for Go's words about what is wrong.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+from itertools import dropwhile
 
 from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.tokens import Token, TokenKind
 
 SPACES = " \t\r\n"
-_TRIM_MARKER = "-"
-_COMMENT_START, _COMMENT_END = "/*", "*/"
 
-
+_K = TokenKind
 _KEYWORDS = {
-    "block": TokenKind.BLOCK,
-    "break": TokenKind.BREAK,
-    "continue": TokenKind.CONTINUE,
-    "define": TokenKind.DEFINE,
-    "else": TokenKind.ELSE,
-    "end": TokenKind.END,
-    "if": TokenKind.IF,
-    "nil": TokenKind.NIL,
-    "range": TokenKind.RANGE,
-    "template": TokenKind.TEMPLATE,
-    "with": TokenKind.WITH,
-    "true": TokenKind.BOOL,
-    "false": TokenKind.BOOL,
+    "block": _K.BLOCK,
+    "break": _K.BREAK,
+    "continue": _K.CONTINUE,
+    "define": _K.DEFINE,
+    "else": _K.ELSE,
+    "end": _K.END,
+    "if": _K.IF,
+    "nil": _K.NIL,
+    "range": _K.RANGE,
+    "template": _K.TEMPLATE,
+    "with": _K.WITH,
+    "true": _K.BOOL,
+    "false": _K.BOOL,
 }
-_SINGLE = {"=": TokenKind.ASSIGN, "|": TokenKind.PIPE}
-_ENDS_NAME = frozenset(" \t\r\n.,|:)(")
-
-_SPACE = re.compile(r"[ \t\r\n]+")
-_NAME = re.compile(r"\w+")
-_STRING = re.compile(r'"(?:[^"\\\n]|\\[^\n])*"')
-_CHAR = re.compile(r"'(?:[^'\\\n]|\\[^\n])*'")
-_NUMBER = re.compile(
-    r"""[+-]?(?:
-      0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?
-    | 0[oO][0-7_]*(?:\.[0-7_]*)?
-    | 0[bB][01_]*(?:\.[01_]*)?
-    | [0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?
-    )i?""",
-    re.VERBOSE,
-)
-
-
-class _BadTokenError(Exception):
-    """The text at hand is no token; the message is the syntax error."""
 
 
 def tokenize(text: str, left: str, right: str) -> list[Token]:
@@ -59,18 +39,122 @@ def tokenize(text: str, left: str, right: str) -> list[Token]:
     return _Lexer(text, left, right).run()
 
 
-def _is_letter_or_digit(char: str) -> bool:
-    return char == "_" or unicodedata.category(char) in _LETTERS_AND_DIGITS
+# --- patterns -----------------------------------------------------------------------------------
+
+_KINDS = (
+    _K.ERROR,  # groups count from 1
+    _K.RIGHT_DELIM,
+    _K.RIGHT_DELIM,
+    _K.FIELD,
+    _K.IDENTIFIER,
+    _K.STRING,
+    _K.VARIABLE,
+    _K.DOT,
+    _K.PIPE,
+    _K.LEFT_PAREN,
+    _K.RIGHT_PAREN,
+    _K.DECLARE,
+    _K.ASSIGN,
+    _K.RAW_STRING,
+    _K.CHAR_CONSTANT,
+    _K.CHAR,
+)
+"""What each group of the pattern for tokens finds."""
+
+
+@lru_cache(maxsize=8)
+def _token_pattern(right: str) -> re.Pattern[str]:
+    r"""Return the pattern of any token inside of an action but numbers, with the blanks after it.
+
+    ``\w`` has a few characters more than Go's names. One at the start of the delimiter is left
+    out; the lexer looks for the others.
+    """
+    stop = "" if _is_letter_or_digit(right[0]) else re.escape(right[0])
+    right = re.escape(right)
+    letter, ends = rf"[^\W{stop}]", rf"(?=[ \t\r\n.,|:)(]|{right}|\Z)"
+    return re.compile(
+        rf"""
+        [ \t\r\n]-({right})[ \t\r\n]*+ | ({right}) | (?:
+          (\.(?![0-9]){letter}++{ends})
+        | ([^\W0-9{stop}]{letter}*+{ends})
+        | ("[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+")
+        | (\${letter}*+{ends})
+        | (\.(?!{letter}|\Z){ends})
+        | (\|)
+        | (\()
+        | (\))
+        | (:=)
+        | (=)
+        | (`[^`]*+`)
+        | ('[^'\\\n]*+(?:\\[^\n][^'\\\n]*+)*+')
+        | ([]!#%&*,/;<>?@[\\^{{}}~])
+        ) {_blanks(right)}
+        """,
+        re.VERBOSE,
+    )
+
+
+@lru_cache(maxsize=8)
+def _number_pattern(right: str) -> re.Pattern[str]:
+    """Return the pattern of a number and the blanks after it.
+
+    Groups: the number; if it is complex, its second half.
+    """
+    number = r"""(?>[+-]?(?:
+          0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?
+        | 0[oO][0-7_]*(?:\.[0-7_]*)?
+        | 0[bB][01_]*(?:\.[01_]*)?
+        | [0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?
+        )i?)"""
+    start, blanks = r"(?=[-+0-9]|\.(?:[0-9]|\Z))", _blanks(re.escape(right))
+    return re.compile(rf"{start}({number})((?=[-+]){number})?{blanks}", re.VERBOSE)
+
+
+@lru_cache(maxsize=8)
+def _edge_patterns(left: str, right: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of how to enter an action, and of how to leave a comment.
+
+    Groups of the first: the marker that trims; the start of a comment.
+    """
+    left, right = re.escape(left), re.escape(right)
+    return (
+        re.compile(rf"{left}(-[ \t\r\n])?+(?:(/\*)|{_blanks(right)})"),
+        re.compile(rf"[ \t\r\n]-{right}[ \t\r\n]*|{right}"),
+    )
+
+
+def _blanks(right: str) -> str:
+    """Return the pattern of blanks, none of which may belong to a right delimiter."""
+    return rf"(?:(?!{right})[ \t\r\n]+(?!-{right}))?"
 
 
 _LETTERS_AND_DIGITS = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
 
 
-def _show_rune(char: str) -> str:
-    """Return *char* as Go's ``%#U`` does: code point and character."""
-    code = 0xFFFD if "\ud800" <= char <= "\udfff" else ord(char)
-    shown = f" '{chr(code)}'" if chr(code).isprintable() else ""
-    return f"U+{code:04X}{shown}"
+def _is_letter_or_digit(char: str) -> bool:
+    return char == "_" or unicodedata.category(char) in _LETTERS_AND_DIGITS
+
+
+# --- the lexer ----------------------------------------------------------------------------------
+
+_NAMES = frozenset({_K.FIELD, _K.IDENTIFIER, _K.VARIABLE})
+_PARENS = frozenset({_K.LEFT_PAREN, _K.RIGHT_PAREN})
+
+_UNFINISHED = {
+    ":": "expected :=",
+    '"': "unterminated quoted string",
+    "`": "unterminated raw quoted string",
+    "'": "unterminated character constant",
+}
+"""What is wrong where these start no token."""
+
+
+class _BadTokenError(Exception):
+    """The text at *position* is no token; the message is the syntax error."""
+
+    def __init__(self, position: int, message: str) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class _Lexer:
@@ -78,236 +162,126 @@ class _Lexer:
         self._text = text
         self._left = left
         self._right = right
-        self._at = 0
-        self._line = 1
+        self._entry, self._exit = _edge_patterns(left, right)
+        self._token = _token_pattern(right)
+        self._doubtful = _PARENS if text.isascii() else _PARENS | _NAMES
         self._tokens: list[Token] = []
         self._parens = 0
 
     def run(self) -> list[Token]:
         try:
-            while self._text_until_action():
-                self._action()
+            self._run()
+            last = Token(_K.EOF, len(self._text), "")
         except _BadTokenError as error:
-            # The position is where the token that failed began.
-            self._tokens.append(Token(TokenKind.ERROR, self._at, str(error), self._line))
-        self._tokens.append(Token(TokenKind.EOF, len(self._text), "", self._line))
+            last = Token(_K.ERROR, error.position, str(error))
+        self._tokens.append(last)
         return self._tokens
 
-    def _emit(self, kind: TokenKind, end: int) -> None:
-        at, text = self._at, self._text
-        self._tokens.append(Token(kind, at, text[at:end], self._line))
-        self._line += text.count("\n", at, end)
-        self._at = end
-
-    def _skip(self, end: int) -> None:
-        self._line += self._text.count("\n", self._at, end)
-        self._at = end
-
-    # --- outside of actions -----------------------------------------------------------------
-
-    def _text_until_action(self) -> bool:
-        """Emit the text up to the next action and enter it; False at the end of everything."""
-        text = self._text
-        while True:
-            start = text.find(self._left, self._at)
-            if start < 0:
-                if self._at < len(text):
-                    self._emit(TokenKind.TEXT, len(text))
-                return False
-            inside = start + len(self._left)
-            trims = text.startswith(_TRIM_MARKER, inside) and _blank(text, inside + 1)
-            end = start
-            if trims:
-                end = self._at + len(text[self._at : start].rstrip(SPACES))
-            if end > self._at:
-                self._emit(TokenKind.TEXT, end)
-            self._skip(start)
-            after_marker = inside + 2 if trims else inside
-            if text.startswith(_COMMENT_START, after_marker):
-                self._skip(after_marker)
-                self._comment()
-                continue
-            self._emit(TokenKind.LEFT_DELIM, inside)
-            self._skip(after_marker)
-            self._parens = 0
-            return True
-
-    def _comment(self) -> None:
-        end = self._text.find(_COMMENT_END, self._at + len(_COMMENT_START))
-        if end < 0:
-            msg = "unclosed comment"
-            raise _BadTokenError(msg)
-        end += len(_COMMENT_END)
-        delimiter, trims = self._right_delimiter(end)
-        if not delimiter:
-            msg = "comment ends before closing delimiter"
-            raise _BadTokenError(msg)
-        self._leave(end + delimiter, trims=trims)
-
-    def _right_delimiter(self, at: int) -> tuple[int, bool]:
-        """Return the length of the right delimiter at *at* (0: none), and whether it trims."""
-        text = self._text
-        if (
-            text.startswith(_TRIM_MARKER, at + 1)
-            and _blank(text, at)
-            and text.startswith(self._right, at + 2)
-        ):
-            return len(self._right) + 2, True
-        return (len(self._right), False) if text.startswith(self._right, at) else (0, False)
-
-    def _leave(self, end: int, *, trims: bool) -> None:
-        if trims:
-            while _blank(self._text, end):
-                end += 1
-        self._skip(end)
-
-    # --- inside of actions --------------------------------------------------------------------
-
-    def _action(self) -> None:
-        """Emit the tokens of one action, the right delimiter included."""
-        while True:
-            delimiter, trims = self._right_delimiter(self._at)
-            if delimiter:
-                if self._parens:
-                    msg = "unclosed left paren"
-                    raise _BadTokenError(msg)
-                self._right_delim(trims=trims)
-                return
-            if self._at >= len(self._text):
-                msg = "unclosed action"
-                raise _BadTokenError(msg)
-            char = self._text[self._at]
-            if char in SPACES:
-                self._space()
+    def _run(self) -> None:
+        text, left, add = self._text, self._left, self._tokens.append
+        at = 0
+        while (start := text.find(left, at)) >= 0:
+            entry = self._entry.match(text, start)
+            assert entry is not None
+            trims, comment = entry.groups()
+            before = text[at:start].rstrip(SPACES) if trims else text[at:start]
+            if before:
+                add(Token(_K.TEXT, at, before))
+            if comment:
+                at = self._comment(entry.start(2))
             else:
-                self._token(char)
+                add(Token(_K.LEFT_DELIM, start, left))
+                at = self._action(entry.end())
+        if at < len(text):
+            add(Token(_K.TEXT, at, text[at:]))
 
-    def _right_delim(self, *, trims: bool) -> None:
-        if trims:
-            self._skip(self._at + 2)
-        end = self._at + len(self._right)
-        self._emit(TokenKind.RIGHT_DELIM, end)
-        self._leave(end, trims=trims)
-
-    def _space(self) -> None:
-        """Emit a run of blanks, without the one that belongs to ``-}}``."""
-        match = _SPACE.match(self._text, self._at)
-        end = match.end() if match else self._at + 1
-        if self._right_delimiter(end - 1)[1]:
-            end -= 1
-        self._emit(TokenKind.SPACE, end)
-
-    def _token(self, char: str) -> None:
-        following = self._text[self._at + 1 : self._at + 2]
-        if char in _SINGLE:
-            self._emit(_SINGLE[char], self._at + 1)
-        elif char == ":":
-            if following != "=":
-                msg = "expected :="
-                raise _BadTokenError(msg)
-            self._emit(TokenKind.DECLARE, self._at + 2)
-        elif char == '"':
-            self._literal(_STRING, TokenKind.STRING, "unterminated quoted string")
-        elif char == "`":
-            self._raw_string()
-        elif char == "'":
-            self._literal(_CHAR, TokenKind.CHAR_CONSTANT, "unterminated character constant")
-        elif char == "$":
-            self._name(TokenKind.VARIABLE)
-        elif char == "." and following and not "0" <= following <= "9":
-            self._name(TokenKind.FIELD)
-        elif char in ".+-" or "0" <= char <= "9":
-            self._number()
-        elif _is_letter_or_digit(char):
-            self._identifier()
-        elif char == "(":
-            self._parens += 1
-            self._emit(TokenKind.LEFT_PAREN, self._at + 1)
-        elif char == ")":
-            self._right_paren()
-        elif char.isascii() and char.isprintable():
-            self._emit(TokenKind.CHAR, self._at + 1)
-        else:
-            msg = f"unrecognized character in action: {_show_rune(char)}"
-            raise _BadTokenError(msg)
-
-    def _right_paren(self) -> None:
-        self._parens -= 1
-        if self._parens < 0:
-            msg = "unexpected right paren"
-            raise _BadTokenError(msg)
-        self._emit(TokenKind.RIGHT_PAREN, self._at + 1)
-
-    def _literal(self, pattern: re.Pattern[str], kind: TokenKind, problem: str) -> None:
-        match = pattern.match(self._text, self._at)
-        if match is None:
-            raise _BadTokenError(problem)
-        self._emit(kind, match.end())
-
-    def _raw_string(self) -> None:
-        end = self._text.find("`", self._at + 1)
+    def _comment(self, start: int) -> int:
+        """Return where the text goes on after a comment."""
+        end = self._text.find("*/", start + 2)
         if end < 0:
-            msg = "unterminated raw quoted string"
-            raise _BadTokenError(msg)
-        self._emit(TokenKind.RAW_STRING, end + 1)
+            raise _BadTokenError(start, "unclosed comment")
+        leave = self._exit.match(self._text, end + 2)
+        if leave is None:
+            raise _BadTokenError(start, "comment ends before closing delimiter")
+        return leave.end()
 
-    def _name_end(self, start: int) -> int:
-        match = _NAME.match(self._text, start)
+    def _action(self, at: int) -> int:
+        """Add the tokens of the action whose inside starts at *at*; return where it ends."""
+        text, add, match_token = self._text, self._tokens.append, self._token.match
+        while True:
+            match = match_token(text, at)
+            if match is None:
+                at = self._number(at)
+                continue
+            group = match.lastindex or 0
+            value, end = match[group], match.end()
+            # Only a name can be a keyword.
+            kind = _KEYWORDS.get(value) or _KINDS[group]
+            if kind is _K.RIGHT_DELIM:
+                if self._parens:
+                    raise _BadTokenError(at, "unclosed left paren")
+                add(Token(kind, match.start(group), value))
+                return end
+            if kind in self._doubtful:
+                self._check(kind, at, value)
+            add(Token(kind, at, value, end > at + len(value)))
+            at = end
+
+    def _number(self, start: int) -> int:
+        """Add a number; return where the token after it starts.
+
+        :raises _BadTokenError: if there is none.
+        """
+        match = _number_pattern(self._right).match(self._text, start)
         if match is None:
-            return start
-        end, name = match.end(), match[0]
-        if not name.isascii():
-            odd = (at for at, char in enumerate(name) if not _is_letter_or_digit(char))
-            end = start + next(odd, len(name))
-        return end
+            raise _BadTokenError(start, self._problem(start))
+        value, half = match[1] + (match[2] or ""), match[2]
+        end = start + len(value)
+        following = self._text[end : end + 1]
+        if not (following and _is_letter_or_digit(following)):
+            following = ""
+        if following or (half and not half.endswith("i")):
+            raise _BadTokenError(start, f"bad number syntax: {quote(value + following)}")
+        kind = _K.COMPLEX if half else _K.NUMBER
+        self._tokens.append(Token(kind, start, value, match.end() > end))
+        return match.end()
 
-    def _check_terminator(self, end: int) -> None:
-        text = self._text
-        if end < len(text) and text[end] not in _ENDS_NAME:
-            if text.startswith(self._right, end):
-                return
-            msg = f"bad character {_show_rune(text[end])}"
-            raise _BadTokenError(msg)
+    # --- doubts ---------------------------------------------------------------------------------
 
-    def _name(self, kind: TokenKind) -> None:
-        """Emit a field or a variable, or the dot or dollar alone."""
-        end = self._name_end(self._at + 1)
-        if end == self._at + 1 and kind is TokenKind.FIELD and self._ends_at(end):
-            kind = TokenKind.DOT
-        self._check_terminator(end)
-        self._emit(kind, end)
+    def _check(self, kind: TokenKind, start: int, value: str) -> None:
+        """Look at a token again.
 
-    def _ends_at(self, at: int) -> bool:
-        text = self._text
-        return at >= len(text) or text[at] in _ENDS_NAME or text.startswith(self._right, at)
+        :raises _BadTokenError: if it is none.
+        """
+        if kind is _K.LEFT_PAREN:
+            self._parens += 1
+        elif kind is _K.RIGHT_PAREN:
+            self._parens -= 1
+            if self._parens < 0:
+                raise _BadTokenError(start, "unexpected right paren")
+        elif not all(map(_is_letter_or_digit, value.lstrip(".$"))):
+            raise _BadTokenError(start, self._problem(start))
 
-    def _identifier(self) -> None:
-        end = self._name_end(self._at)
-        self._check_terminator(end)
-        word = self._text[self._at : end]
-        self._emit(_KEYWORDS.get(word, TokenKind.IDENTIFIER), end)
+    def _problem(self, start: int) -> str:
+        """Return what is wrong at *start*, where no token is."""
+        char = self._text[start : start + 1]
+        if not char:
+            return "unclosed action"
+        if char in _UNFINISHED:
+            return _UNFINISHED[char]
+        if char in ".$":
+            return f"bad character {_show_rune(self._after_name(start + 1))}"
+        if _is_letter_or_digit(char):
+            return f"bad character {_show_rune(self._after_name(start))}"
+        return f"unrecognized character in action: {_show_rune(char)}"
 
-    def _number(self) -> None:
-        end = self._number_end(self._at)
-        if self._text[end : end + 1] in ("+", "-"):
-            end = self._number_end(end)
-            if self._text[end - 1] != "i":
-                self._bad_number(end)
-            self._emit(TokenKind.COMPLEX, end)
-        else:
-            self._emit(TokenKind.NUMBER, end)
-
-    def _number_end(self, start: int) -> int:
-        match = _NUMBER.match(self._text, start)
-        end = match.end() if match else start
-        if end < len(self._text) and _is_letter_or_digit(self._text[end]):
-            self._bad_number(end + 1)
-        return end
-
-    def _bad_number(self, end: int) -> None:
-        msg = f"bad number syntax: {quote(self._text[self._at : end])}"
-        raise _BadTokenError(msg)
+    def _after_name(self, start: int) -> str:
+        """Return the character that follows the name at *start*."""
+        return next(dropwhile(_is_letter_or_digit, self._text[start:]))
 
 
-def _blank(text: str, at: int) -> bool:
-    return at < len(text) and text[at] in SPACES
+def _show_rune(char: str) -> str:
+    """Return *char* as Go's ``%#U`` does: code point and character."""
+    code = 0xFFFD if "\ud800" <= char <= "\udfff" else ord(char)
+    shown = f" '{chr(code)}'" if chr(code).isprintable() else ""
+    return f"U+{code:04X}{shown}"

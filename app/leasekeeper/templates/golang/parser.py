@@ -85,7 +85,7 @@ class _Parser:
 
     def run(self) -> dict[str, Definition]:
         while True:
-            token = self._cursor.next_word()
+            token = self._cursor.next()
             if token.kind is _K.TEXT:
                 self._tree.add(Text(token.value))
             elif token.kind is _K.LEFT_DELIM:
@@ -101,13 +101,10 @@ class _Parser:
 
     # --- definitions --------------------------------------------------------------------------
 
-    @property
-    def _tree(self) -> _Tree:
-        return self._trees[-1]
-
     def _begin(self, name: str, clause: str) -> None:
-        self._trees.append(_Tree(name, clause, self._cursor, self._functions))
-        self._cursor.action_line = 0
+        self._tree = _Tree(name, clause, self._cursor, self._functions)
+        self._trees.append(self._tree)
+        self._cursor.action = None
 
     def _install(self) -> None:
         """Take up the innermost definition, which is complete."""
@@ -122,11 +119,11 @@ class _Parser:
     # --- actions ------------------------------------------------------------------------------
 
     def _action(self, delimiter: Token) -> None:
-        token = self._cursor.next_word()
+        token = self._cursor.next()
         if token.kind is _K.DEFINE and len(self._trees) == 1 and not self._tree.blocks:
             self._define()
             return
-        self._cursor.action_line = delimiter.line
+        self._cursor.action = delimiter
         control = self._CONTROLS.get(token.kind)
         if control is not None:
             control(self, token)
@@ -137,11 +134,11 @@ class _Parser:
     def _finish(self, statement: Statement | None = None) -> None:
         if statement is not None:
             self._tree.add(statement)
-        self._cursor.action_line = 0
+        self._cursor.action = None
 
     def _define(self) -> None:
         context = "define clause"
-        name = self._template_name(self._cursor.next_word(), context)
+        name = self._template_name(self._cursor.next(), context)
         self._begin(name, context)
         self._cursor.expect(_K.RIGHT_DELIM, context)
 
@@ -152,7 +149,7 @@ class _Parser:
 
     def _block(self, _keyword: Token) -> None:
         context = "block clause"
-        token = self._cursor.next_word()
+        token = self._cursor.next()
         name = self._template_name(token, context)
         pipe = self._tree.pipelines.parse(context)
         self._tree.add(Call(Invocation(token.position, name, pipe)))
@@ -160,10 +157,10 @@ class _Parser:
 
     def _template(self, _keyword: Token) -> None:
         context = "template clause"
-        token = self._cursor.next_word()
+        token = self._cursor.next()
         name = self._template_name(token, context)
         pipe = None
-        if self._cursor.peek_word().kind is _K.RIGHT_DELIM:
+        if self._cursor.peek().kind is _K.RIGHT_DELIM:
             self._cursor.next()
         else:
             pipe = self._tree.pipelines.parse(context)
@@ -193,7 +190,7 @@ class _Parser:
 
     def _else(self, keyword: Token) -> None:
         tree = self._tree
-        following = self._cursor.peek_word()
+        following = self._cursor.peek()
         if following.kind not in (_K.IF, _K.WITH):
             self._cursor.expect(_K.RIGHT_DELIM, "else")
         self._finish()
@@ -215,6 +212,7 @@ class _Parser:
             self._close_block()
         elif len(self._trees) > 1:
             self._install()
+            self._tree = self._trees[-1]
         else:
             self._misplaced("{{end}}", keyword)
 

@@ -5,7 +5,6 @@ Open parentheses live on a list, so their depth is bounded by Go's limit and nev
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -40,6 +39,7 @@ _OPERANDS = (
     | _NUMBERS
     | {_K.BOOL, _K.DOT, _K.FIELD, _K.IDENTIFIER, _K.NIL, _K.VARIABLE, _K.LEFT_PAREN}
 )
+_ENDS = (_K.RIGHT_DELIM, _K.RIGHT_PAREN)
 _VALUES = (Bool, Dot, Nil, Number, String)
 
 
@@ -48,18 +48,18 @@ class Names:
 
     def __init__(self) -> None:
         self._stack = ["$"]
-        self._counts = Counter(self._stack)
+        self._counts = {"$": 1}
 
     def __len__(self) -> int:
         return len(self._stack)
 
     def __contains__(self, name: str) -> bool:
-        return self._counts[name] > 0
+        return self._counts.get(name, 0) > 0
 
     def declare(self, name: str) -> None:
         """Make *name* visible."""
         self._stack.append(name)
-        self._counts[name] += 1
+        self._counts[name] = self._counts.get(name, 0) + 1
 
     def forget(self, count: int) -> None:
         """Leave only the first *count* declarations visible."""
@@ -77,6 +77,13 @@ class _OpenPipe:
         self.context = context
         self.end = end
         self.command: Command | None = None
+
+    def at(self, token: Token) -> Command:
+        """Return the command that *token* is part of, a new one if none has been started."""
+        if self.command is None:
+            self.command = Command(token.position)
+            self.pipe.commands.append(self.command)
+        return self.command
 
 
 def unquoted(cursor: Cursor, token: Token) -> str:
@@ -103,35 +110,33 @@ class PipelineParser:
         cursor = self._cursor
         stack = [self._open(context, _K.RIGHT_DELIM)]
         while True:
-            current = stack[-1]
-            if current.command is None:
-                if self._starts_command(current):
-                    continue
+            opened, token = stack[-1], cursor.next()
+            make = self._TERMS.get(token.kind)
+            if make is not None:
+                self._operand(opened.at(token), make(self, token))
+            elif token.kind is _K.LEFT_PAREN:
+                opened.at(token)
+                if len(stack) > MAX_PARENTHESES:
+                    cursor.fail("max expression depth exceeded", token)
+                stack.append(self._open("parenthesized pipeline", _K.RIGHT_PAREN))
+            elif self._ends(opened, token):
                 stack.pop()
                 if not stack:
-                    return current.pipe
-                self._operand(stack[-1], current.pipe)
-                continue
-            token = cursor.next_word()
-            if token.kind is not _K.LEFT_PAREN:
-                self._operand(current, self._term(token))
-                continue
-            if len(stack) > MAX_PARENTHESES:
-                cursor.fail("max expression depth exceeded", token)
-            stack.append(self._open("parenthesized pipeline", _K.RIGHT_PAREN))
+                    return opened.pipe
+                self._operand(stack[-1].at(token), opened.pipe)
 
     def _open(self, context: str, end: TokenKind) -> _OpenPipe:
-        opened = _OpenPipe(self._cursor.peek_word().position, context, end)
+        opened = _OpenPipe(self._cursor.peek().position, context, end)
         self._declarations(opened.pipe, context)
         return opened
 
     def _declarations(self, pipe: Pipe, context: str) -> None:
         """Parse ``$x :=``, ``$x =`` and, for ``range``, ``$i, $x :=``, if they are there."""
         cursor = self._cursor
-        while cursor.peek_word().kind is _K.VARIABLE:
+        while cursor.peek().kind is _K.VARIABLE:
             start = cursor.at
             variable = cursor.next()
-            following = cursor.peek_word()
+            following = cursor.peek()
             if following.kind in (_K.ASSIGN, _K.DECLARE):
                 cursor.next()
                 pipe.assigns = following.kind is _K.ASSIGN
@@ -144,24 +149,25 @@ class PipelineParser:
             self._declare(pipe, variable)
             if context != "range" or len(pipe.variables) > 1:
                 cursor.fail(f"too many declarations in {context}", variable)
-            if cursor.peek_word().kind not in (_K.VARIABLE, _K.RIGHT_DELIM, _K.RIGHT_PAREN):
+            if cursor.peek().kind not in (_K.VARIABLE, _K.RIGHT_DELIM, _K.RIGHT_PAREN):
                 cursor.fail("range can only initialize variables", variable)
 
     def _declare(self, pipe: Pipe, variable: Token) -> None:
         pipe.variables.append(variable.value)
         self._names.declare(variable.value)
 
-    def _starts_command(self, opened: _OpenPipe) -> bool:
-        """Start the next command; False if the pipeline is complete instead."""
-        token = self._cursor.next_word()
-        if token.kind is opened.end:
-            self._check(opened)
-            opened.pipe.close()
-            return False
-        if token.kind not in _OPERANDS:
+    def _ends(self, opened: _OpenPipe, token: Token) -> bool:
+        """Whether *token*, which is no operand, ends the pipeline; else it ends a command."""
+        if opened.command is not None:
+            if token.kind is _K.PIPE:
+                opened.command = None
+                return False
+            if token.kind not in _ENDS:
+                self._cursor.unexpected(token, "operand")
+        if token.kind is not opened.end:
             self._cursor.unexpected(token, opened.context)
-        self._cursor.back()
-        opened.command = Command(token.position)
+        self._check(opened)
+        opened.pipe.close()
         return True
 
     def _check(self, opened: _OpenPipe) -> None:
@@ -172,46 +178,30 @@ class PipelineParser:
             if isinstance(command.arguments[0], _VALUES):
                 self._cursor.fail(f"non executable command in pipeline stage {stage}")
 
-    def _operand(self, opened: _OpenPipe, node: Node | None) -> None:
-        """Add *node*, with the fields that follow it, to the command; end it where it ends."""
-        command = opened.command
-        assert command is not None
-        if node is not None:
-            if self._cursor.peek().kind is _K.FIELD:
-                node = self._fields(node)
-            command.arguments.append(node)
-        token = self._cursor.next()
-        if token.kind is _K.SPACE:
-            return
-        if token.kind in (_K.RIGHT_DELIM, _K.RIGHT_PAREN):
-            self._cursor.back()
-        elif token.kind is not _K.PIPE:
-            self._cursor.unexpected(token, "operand")
-        if not command.arguments:
-            self._cursor.fail("empty command")
-        opened.pipe.commands.append(command)
-        opened.command = None
+    def _operand(self, command: Command, node: Node) -> None:
+        """Add *node*, with the fields that follow it, to the *command*."""
+        cursor = self._cursor
+        following = cursor.adjoining()
+        if following is _K.FIELD:
+            node = self._fields(node)
+            following = cursor.adjoining()
+        if following in _OPERANDS:
+            cursor.unexpected(cursor.next(), "operand")
+        command.arguments.append(node)
 
     def _fields(self, node: Node) -> Node:
-        first = self._cursor.peek()
+        cursor = self._cursor
+        first = cursor.peek()
         names: list[str] = []
-        while self._cursor.peek().kind is _K.FIELD:
-            names.append(self._cursor.next().value[1:])
+        while cursor.adjoining() is _K.FIELD:
+            names.append(cursor.next().value[1:])
         if isinstance(node, Field):
             return Field(first.position, (*node.names, *names))
         if isinstance(node, Variable):
             return Variable(first.position, node.name, (*node.names, *names))
         if isinstance(node, _VALUES):
-            self._cursor.fail(f"unexpected . after term {quote(source(node))}", first)
+            cursor.fail(f"unexpected . after term {quote(source(node))}", first)
         return Chain(first.position, node, tuple(names))
-
-    def _term(self, token: Token) -> Node | None:
-        """Return the operand that *token* is, or put it back and return None."""
-        make = self._TERMS.get(token.kind)
-        if make is None:
-            self._cursor.back()
-            return None
-        return make(self, token)
 
     def _function(self, token: Token) -> Node:
         if not self._is_function(token.value):

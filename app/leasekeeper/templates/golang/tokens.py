@@ -19,7 +19,6 @@ class TokenKind(IntEnum):
     TEXT = auto()
     LEFT_DELIM = auto()
     RIGHT_DELIM = auto()
-    SPACE = auto()
     ASSIGN = auto()
     DECLARE = auto()
     PIPE = auto()
@@ -50,12 +49,12 @@ class TokenKind(IntEnum):
 
 
 class Token(NamedTuple):
-    """A piece of the text. *position* is where it starts; *line* is its line there, from 1."""
+    """A piece of the text. *position* is where it starts; if it is *spaced*, a blank follows."""
 
     kind: TokenKind
     position: int
     value: str
-    line: int
+    spaced: bool = False
 
     def describe(self) -> str:
         """Return the token as syntax errors name it."""
