@@ -37,7 +37,7 @@ from leasekeeper.telemetry.redaction import redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
-from leasekeeper.vault.reachability import spread_s
+from leasekeeper.vault.reachability import LEISURE_S, SPREAD_S, spread_s
 from leasekeeper.vault.response import VaultResponse
 from leasekeeper.vault.transport import Manner, Urgency
 
@@ -103,6 +103,8 @@ class SecretPlan:
         self._renewal_trouble = Trouble("lease.renewal", secret=request.name)
         self._lost_in_a_row = 0
         self._probe_refused = False
+        # Whether the rest of a fleet asks at the same time: after a deployment, or an outage.
+        self._in_step = True
         self._waited_for_token = 0
         self._held: MintBudgetSpent | None = None
         # From here on a new value is no surprise, so it costs nothing of the mint budget.
@@ -183,14 +185,20 @@ class SecretPlan:
     def vault_returned(self) -> float:
         """React to the end of an outage; return when the next step is.
 
-        What had failed or is overdue is done soon, the sooner the less is left; a fleet does not
-        ask for everything in the same moment.
+        What had failed is done soon, the sooner the less is left, and what has only been put off
+        comes with more time: a fleet does not ask for everything in the same moment.
         """
-        at = now() + self._context.rng.random() * spread_s(self.left_s())
-        if self._renewal_trouble.active or due(self.renew_at):
-            self.renew_at = at
-        if self._trouble.active or due(self.fetch_at):
-            self.fetch_at = at
+        at, left, part = now(), self.left_s(), self._context.rng.random()
+        soon, later = (at + part * spread_s(left, s) for s in (SPREAD_S, self._leisure_s()))
+        if self._renewal_trouble.active:
+            self.renew_at = soon
+        elif due(self.renew_at):
+            self.renew_at = later
+        if self._trouble.active:
+            self.fetch_at = soon
+        elif due(self.fetch_at):
+            self.fetch_at = later
+        self._in_step = True
         if due(self.probe_at):
             self._plan_probe(0.0, 0.5)  # half: it may have taken that long to notice the return
         self._trouble.start_over()
@@ -319,8 +327,15 @@ class SecretPlan:
         interval = self._context.interval_of(self.request)
         if interval == 0 or self.request.operation is Operation.WRITE:
             return math.inf
-        # The first time anywhere in the interval, so that a deployment does not read in step.
-        return interval * self._context.rng.uniform(0.9 if self.snapshot else 0.0, 1.0)
+        earliest, self._in_step = 0.0 if self._in_step else 0.9, False
+        return interval * self._context.rng.uniform(earliest, 1.0)
+
+    def _leisure_s(self) -> float:
+        """Return for how long at most to put off what is overdue: a reading by one interval."""
+        kind = self.snapshot.kind if self.snapshot else None
+        if kind not in _READ_AGAIN:
+            return LEISURE_S
+        return min(self._context.interval_of(self.request) or LEISURE_S, LEISURE_S)
 
     def _pause_for_dead(self, life: Life) -> float:
         """Return the least pause after an answer: 0, unless it had ended on arrival."""

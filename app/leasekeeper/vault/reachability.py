@@ -16,22 +16,23 @@ from leasekeeper.telemetry.events import log
 # more and more rarely. Who is about to lose something asks every second, who has time leaves the
 # way to others: 10,000 tasks that ask every second are a storm, and all come back in the same one.
 _SOONEST_S, _HASTY_S = 0.5, 1.4
-# After an outage, what is overdue is spread over this much, or less where little is left.
-_SPREAD_S = 30.0
+# After an outage, what had failed is spread over this much, or less where little is left. What has
+# only been put off has more time: a fleet would do in seconds what it has not done for an hour.
+SPREAD_S, LEISURE_S = 30.0, 300.0
 _SHORTEST_SPREAD_S = 0.5
-# This part of what is left may pass before what is overdue is done.
+# This part of what is left may pass before it is done.
 _PART = 1 / 20
 # Questions that may wait for an answer at the same time: in a black hole none is ever answered,
 # so the next does not wait for the one before.
 _MOST_AT_A_TIME = 5
 
 
-def spread_s(left_s: float) -> float:
+def spread_s(left_s: float, longest_s: float = SPREAD_S) -> float:
     """Return within how many seconds after an outage to do what is overdue, each at random.
 
     *left_s* says for how long the value concerned still works; 0 or less when it does not.
     """
-    return min(max(left_s * _PART, _SHORTEST_SPREAD_S), _SPREAD_S)
+    return max(min(left_s * _PART, longest_s), _SHORTEST_SPREAD_S)
 
 
 class Reachability:

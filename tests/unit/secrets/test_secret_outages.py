@@ -12,7 +12,7 @@ from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.vault.transport import Reply
 from tests.fakes.fake_vault import FakeVault
-from tests.fakes.secret_world import CREDS, World
+from tests.fakes.secret_world import CREDS, KV, World
 
 
 def works(world: World) -> bool:
@@ -117,3 +117,35 @@ async def test_after_a_suspension_everything_is_looked_at_at_once() -> None:
 
         world.suspend(86_400)
         await world.until(lambda: works(world), within_s=7)
+
+
+async def _read_after_outage(seed: int, *, probe: str) -> float:
+    """Return when KV was read after an outage during which its time came."""
+    vault = FakeVault()
+    vault.kv2["product"] = {"a": "b"}
+    vault.lease_ttl, vault.lease_max_ttl, vault.token_ttl = 36_000, 72_000, 72_000
+    seconds = {"static_secret_render_interval": "100s"}
+    world = World(vault, seed=seed, probe={"interval": probe}, secrets=seconds)
+    read = ("GET", "secret/data/product")
+    async with world.running(KV, CREDS):
+        await asyncio.sleep(150)
+        vault.down = True
+        await asyncio.sleep(110)
+        vault.down = False
+        began, before = now(), vault.count(*read)
+        await world.until(lambda: vault.count(*read) > before, within_s=120)
+        return now() - began
+
+
+async def test_a_reading_put_off_by_an_outage_waits_for_no_more_than_its_interval() -> None:
+    """A fleet would otherwise read in seconds what it reads in an interval."""
+    waits = [await _read_after_outage(seed, probe="4s") for seed in range(8)]
+
+    assert max(waits) <= 102.01
+    assert max(waits) > 60
+
+
+async def test_a_reading_that_failed_in_an_outage_is_made_up_for_within_half_a_minute() -> None:
+    waits = [await _read_after_outage(seed, probe="0") for seed in range(12)]
+
+    assert max(waits) <= 45.01
