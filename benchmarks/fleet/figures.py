@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -32,15 +33,32 @@ class Rate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Return:
+    """What the end of an outage brought.
+
+    *work* is all that was asked but the question whether Vault is there. *ended* tasks had no
+    credential any more; half of them had one again after *half_s*, and so on.
+    """
+
+    away: Rate
+    back: Rate
+    work: Rate
+    after: Rate
+    ended: int
+    half_s: float
+    most_s: float
+    all_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a scenario came to. *back* is the peak after the outage to the mean before it."""
+    """What a scenario came to. *gaps* counts losses of a credential while Vault was there."""
 
     wave: Rate
     steady: Rate
     costly: Rate
-    away: Rate | None
-    back: float | None
-    after: Rate | None
+    outage: Return
+    gaps: int
     leases_mean: float
     leases_most: int
 
@@ -72,18 +90,37 @@ def figures(scenario: Scenario, log: Log) -> Figures:
     """Return what *log* says of *scenario*."""
     counts = per_second(log, scenario.end_s)
     begin = int(scenario.wave_s) + WAVE_ENDS_S
-    down, up = (int(min(at, scenario.end_s)) for at in scenario.outage)
-    steady = rate(counts[begin:down])
-    again = up + RETURN_S
-    outage = up < scenario.end_s
+    down, up = (int(at) for at in scenario.outage)
     held = leases_held(log, scenario.end_s)[begin:]
     return Figures(
         wave=rate(counts[:begin]),
-        steady=steady,
+        steady=rate(counts[begin:down]),
         costly=rate(per_second(log, scenario.end_s, COSTLY)[begin:down], 60),
-        away=rate(counts[down:up]) if outage else None,
-        back=max(counts[up:again]) / steady.mean if outage else None,
-        after=rate(counts[again:]) if outage else None,
+        outage=_return(scenario, log),
+        gaps=sum(not down <= lost < up for lost, _ in log.gaps),
         leases_mean=statistics.fmean(held),
         leases_most=max(held),
     )
+
+
+def _return(scenario: Scenario, log: Log) -> Return:
+    down, up = scenario.outage
+    begin, again = int(up), int(up) + RETURN_S
+    counts = per_second(log, scenario.end_s)
+    work = per_second(log, scenario.end_s, log.requests.keys() - {"health"})
+    waits = sorted(found - up for lost, found in log.gaps if down <= lost < up <= found)
+    return Return(
+        away=rate(counts[int(down) : begin]),
+        back=rate(counts[begin:again]),
+        work=rate(work[begin:again]),
+        after=rate(counts[again:]),
+        ended=len(waits),
+        half_s=_part(waits, 0.5),
+        most_s=_part(waits, 0.99),
+        all_s=_part(waits, 1.0),
+    )
+
+
+def _part(waits: Sequence[float], part: float) -> float:
+    """Return how long *part* of *waits*, in order, took; 0 if there are none."""
+    return waits[math.ceil(len(waits) * part) - 1] if waits else 0.0

@@ -7,6 +7,7 @@ knows what decides that: TTL, max TTL, that leases end with their token, and whe
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from random import Random
@@ -60,6 +61,9 @@ class ModelVault:
         self.counts: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.tokens: dict[str, Grant] = {}
         self.leases: dict[str, Grant] = {}
+        self.newest: dict[ModelClient, Grant] = {}
+        self.gaps: list[tuple[float, float]] = []
+        """When the lease of a client had ended, and when it had another."""
 
     def count(self, kind: str) -> None:
         self.counts[kind][int(now())] += 1
@@ -71,12 +75,20 @@ class ModelVault:
         self.tokens[name] = Grant(at, end, at + terms.token_max_ttl)
         return name, round(end - at)
 
-    def mint(self, path: str, token: str) -> tuple[str, int]:
+    def mint(self, path: str, client: ModelClient) -> tuple[str, int]:
         at, terms = now(), self.terms
+        if client in self.newest and (over_at := self.newest[client].over_at) < at:
+            self.gaps.append((over_at, at))
         end = at + min(terms.lease_ttl, terms.lease_max_ttl)
         name = f"{path}/{len(self.leases)}"
-        self.leases[name] = Grant(at, end, at + terms.lease_max_ttl, self.tokens[token])
+        lease = Grant(at, end, at + terms.lease_max_ttl, self.tokens[client.token])
+        self.leases[name] = self.newest[client] = lease
         return name, round(end - at)
+
+    def close(self) -> None:
+        """Note whose lease has ended, and who has no other."""
+        ends = (lease.over_at for lease in self.newest.values())
+        self.gaps.extend((end, math.inf) for end in ends if end < now())
 
 
 class ModelClient:
@@ -86,12 +98,12 @@ class ModelClient:
 
     def __init__(self, vault: ModelVault, rng: Random) -> None:
         self._vault = vault
-        self._token = ""
+        self.token = ""
         self.token_serial = 0
         self.reachability = Reachability(self._ask_health, rng)
 
     def use_token(self, token: str | None, serial: int) -> None:
-        self._token, self.token_serial = token or "", serial
+        self.token, self.token_serial = token or "", serial
 
     async def login(self, _mount: str, _body: object) -> VaultResponse:
         self._ask("login")
@@ -107,7 +119,7 @@ class ModelClient:
     async def renew_token(self, increment_s: float, **_limit: float) -> VaultResponse:
         token = self._authorised("renew token")
         granted = token.extend(increment_s)
-        auth = AuthData(client_token=self._token, lease_duration_s=granted, renewable=True)
+        auth = AuthData(client_token=self.token, lease_duration_s=granted, renewable=True)
         return VaultResponse(auth=auth)
 
     async def read(self, path: str, _manner: object) -> VaultResponse:
@@ -115,7 +127,7 @@ class ModelClient:
             self._authorised("read")
             return _KV
         self._authorised("mint")
-        name, ttl = self._vault.mint(path, self._token)
+        name, ttl = self._vault.mint(path, self)
         data = {"username": name}
         return VaultResponse(lease_id=name, lease_duration_s=ttl, renewable=True, data=data)
 
@@ -149,7 +161,7 @@ class ModelClient:
     def _authorised(self, kind: str) -> Grant:
         serial = self.token_serial
         self._ask(kind)
-        token = self._vault.tokens.get(self._token)
+        token = self._vault.tokens.get(self.token)
         if token is None or token.end <= now():
             error = VaultDenied("permission denied", status=403, errors=("permission denied",))
             error.token_serial = serial

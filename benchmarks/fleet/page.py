@@ -28,41 +28,60 @@ def write(results: Mapping[str, Any], docs: Path) -> None:
 
 def _blocks(results: Mapping[str, Any]) -> dict[str, str]:
     scenarios = results["scenarios"]
-    blocks = {"rates": _rates(scenarios), "leases": _leases(scenarios), "scale": _scale(scenarios)}
+    blocks = {
+        "rates": _rates(scenarios),
+        "return": _return(scenarios),
+        "leases": _leases(scenarios),
+        "scale": _scale(scenarios),
+    }
     if "check" in results:
         blocks["check"] = _check(results["check"])
     return blocks
 
 
 def _rates(scenarios: Mapping[str, Any]) -> str:
-    heads = ("deployment: peak", "then: mean", "peak", "peak to mean", "Vault away: mean")
-    heads += ("back: peak", "to the mean before", "later: peak to mean")
-    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    lines = _head("deployment: peak", "then: mean", "peak", "peak to mean", "later: peak to mean")
     for name, result in scenarios.items():
         found = result["figures"]
-        usual, after = found["steady"], found["after"]
+        usual, after = found["steady"], found["outage"]["after"]
         lines.append(
             f"| {name} | {found['wave']['peak']:,.0f} | {usual['mean']:,.1f} |"
             f" {usual['peak']:,.0f} | {usual['peak'] / usual['mean']:.2f} |"
-            f" {found['away']['mean']:,.0f} |"
-            f" {found['back'] * usual['mean']:,.0f} | {found['back']:.2f} |"
             f" {after['peak'] / after['mean']:.2f} |"
         )
     return "\n".join(lines)
 
 
+def _return(scenarios: Mapping[str, Any]) -> str:
+    lines = _head(
+        *("away: mean", "back: peak", "to the mean before", "work alone: peak"),
+        *("to the mean before", "credentials ended", "half new", "99 %", "all"),
+    )
+    for name, result in scenarios.items():
+        usual, found = result["figures"]["steady"]["mean"], result["figures"]["outage"]
+        back, work = found["back"]["peak"], found["work"]["peak"]
+        line = f"| {name} | {found['away']['mean']:,.0f} | {back:,.0f} | {back / usual:.2f} |"
+        line += f" {work:,.0f} | {work / usual:.2f} | {found['ended']:,} |"
+        waits = (f" {found[part]:.1f} s |" for part in ("half_s", "most_s", "all_s"))
+        lines.append(line + ("".join(waits) if found["ended"] else " - | - | - |"))
+    return "\n".join(lines)
+
+
 def _leases(scenarios: Mapping[str, Any]) -> str:
-    heads = ("leases held: mean", "most", "logins, mints, renewals a second: mean")
-    heads += ("busiest minute",)
-    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    costly = "logins, mints, renewals a second: mean"
+    lines = _head("leases held: mean", "most", costly, "busiest minute", "gaps")
     for name, result in scenarios.items():
         found = result["figures"]
-        costly = found["costly"]
+        often = found["costly"]
         lines.append(
             f"| {name} | {found['leases_mean']:,.0f} | {found['leases_most']:,} |"
-            f" {costly['mean']:.2f} | {costly['peak']:.2f} |"
+            f" {often['mean']:.2f} | {often['peak']:.2f} | {found['gaps']:,} |"
         )
     return "\n".join(lines)
+
+
+def _head(*titles: str) -> list[str]:
+    return [f"| | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
 
 
 def _scale(scenarios: Mapping[str, Any]) -> str:

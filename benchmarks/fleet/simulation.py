@@ -66,10 +66,14 @@ class Scenario:
 
 @dataclass(kw_only=True)
 class Log:
-    """What Vault saw, by second: requests of each kind, and by how much its leases changed."""
+    """What Vault saw, by second: requests of each kind, and by how much its leases changed.
+
+    *gaps* are the times, from and to, at which a task had no credential that works.
+    """
 
     requests: dict[str, Counter[int]]
     leases: Counter[int] = field(default_factory=Counter)
+    gaps: list[tuple[float, float]] = field(default_factory=list)
 
     def __add__(self, other: Log) -> Log:
         kinds = self.requests.keys() | other.requests.keys()
@@ -80,6 +84,7 @@ class Log:
                 for kind in kinds
             },
             leases=_sum(self.leases, other.leases),
+            gaps=self.gaps + other.gaps,
         )
 
 
@@ -179,6 +184,7 @@ async def _simulate(scenario: Scenario, members: range) -> Log:
         if at < math.inf:
             loop.call_later(at, setattr, vault, "down", down)
     await asyncio.sleep(scenario.end_s)
+    vault.close()
     await end(running)
     return _log_of(vault, scenario.weight)
 
@@ -192,4 +198,4 @@ def _log_of(vault: ModelVault, weight: int) -> Log:
         kind: Counter({second: count * weight for second, count in counts.items()})
         for kind, counts in vault.counts.items()
     }
-    return Log(requests=requests, leases=leases)
+    return Log(requests=requests, leases=leases, gaps=vault.gaps * weight)

@@ -55,6 +55,28 @@ def test_the_return_of_vault_brings_at_most_three_times_what_is_usual(log: Log) 
     assert between(log, 2280, 2700).peak <= 2 * usual.mean
 
 
+def test_what_an_outage_has_put_off_does_not_come_in_step_ever_after() -> None:
+    """Without probes the first that fails is a reading, so all are made up for at once."""
+    log = simulate(replace(FLEET, end_s=3600, settings={"probe": {"interval": "0"}}))
+    readings = per_second(log, 3600, ("read",))
+
+    assert rate(readings[1980:2100], 30).ratio > 1.5
+    assert rate(readings[2160:3600], 30).ratio <= 2
+
+
+def test_no_credential_ends_before_there_is_another(log: Log) -> None:
+    assert log.gaps == []
+
+
+def test_a_credential_that_ended_in_an_outage_is_replaced_at_once() -> None:
+    short = Terms(token_ttl=120, token_max_ttl=1e9, lease_ttl=120, lease_max_ttl=240)
+    some = replace(FLEET, tasks=40, terms=short, end_s=700, outage=(500, 680))
+    gaps = simulate(some).gaps
+
+    assert len(gaps) == some.tasks
+    assert max(found for _, found in gaps) <= 683
+
+
 def test_members_that_draw_the_same_jitter_would_stay_in_step() -> None:
     """That the assertions above can fail."""
     alike = simulate(replace(FLEET, jitter=False, end_s=600, outage=(1e9, 1e9)))
