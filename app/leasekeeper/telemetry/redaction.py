@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Hashable, Iterable
 from math import isfinite
 from typing import TypeVar
@@ -19,6 +18,10 @@ T = TypeVar("T")
 MASK = "[redacted]"
 # Shorter values would blank out half of every line ("true", "5432") and hide nothing.
 SHORTEST = 6
+# Wherever in a text a value of SHORTEST characters lies, one of its parts of so many begins at a
+# multiple of the stride: only there does a text without secrets have to be looked at.
+_PART = 3
+_STRIDE = SHORTEST - _PART + 1
 # A log line never holds more than this of one value; escaping megabytes would cost memory.
 LONGEST = 64 * 1024
 # Parts of a multi-line value (a PEM file, say) that can turn up alone.
@@ -38,8 +41,10 @@ class Redactor:
         self._values: dict[Hashable, tuple[frozenset[str], frozenset[str]]] = {}
         # How many owners have a value, and how long the values are that begin alike: with these
         # the time for a line does not grow with the number of secrets.
-        self._owners: Counter[str] = Counter()
-        self._lengths: dict[str, Counter[int]] = {}
+        self._owners: dict[str, int] = {}
+        self._lengths: dict[str, dict[int, int]] = {}
+        # Parts of what they begin with.
+        self._parts: dict[str, int] = {}
 
     def protect(self, owner: Hashable, values: Iterable[str]) -> None:
         """Mask *values* from now on; they replace the owner's values before the last ones."""
@@ -49,20 +54,35 @@ class Redactor:
             return
         self._values[owner] = (new, last)
         for value in new:
-            self._owners[value] += 1
-            self._lengths.setdefault(value[:SHORTEST], Counter())[len(value)] += 1
+            self._remember(value)
         for value in before:
             self._forget(value)
 
+    def _remember(self, value: str) -> None:
+        _add(self._owners, value)
+        if self._owners[value] > 1:
+            return
+        _add(self._lengths.setdefault(value[:SHORTEST], {}), len(value))
+        for part in _parts(value):
+            _add(self._parts, part)
+
     def _forget(self, value: str) -> None:
-        start = value[:SHORTEST]
         _take(self._owners, value)
+        if value in self._owners:
+            return
+        start = value[:SHORTEST]
         _take(self._lengths[start], len(value))
         if not self._lengths[start]:
             del self._lengths[start]
+        for part in _parts(value):
+            _take(self._parts, part)
 
     def redact(self, text: str) -> str:
         """Return *text* with every protected value masked, overlapping ones too."""
+        if self._parts.keys().isdisjoint(
+            [text[at : at + _PART] for at in range(0, len(text) - _PART + 1, _STRIDE)]
+        ):
+            return text
         kept, done = [], 0
         for start, end in self._found_in(text):
             if start >= done:
@@ -90,10 +110,18 @@ class Redactor:
         return self.redact(str(value))
 
 
-def _take(counter: Counter[T], key: T) -> None:
-    counter[key] -= 1
-    if not counter[key]:
-        del counter[key]
+def _parts(value: str) -> list[str]:
+    return [value[at : at + _PART] for at in range(_STRIDE)]
+
+
+def _add(counts: dict[T, int], key: T) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _take(counts: dict[T, int], key: T) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 def _forms(value: str) -> Iterable[str]:
