@@ -233,7 +233,7 @@ async def _one_change(lab: Lab, process: Running, turn: int) -> tuple[float, flo
 
 
 _LIBRARIES = (
-    "asyncio", "uvloop", "pydantic.main", "aiohttp", "aiohttp.web", "hvac", "structlog",
+    "asyncio", "uvloop", "pydantic.main", "aiohttp", "aiohttp.web", "hvac",
     "prometheus_client", "leasekeeper.settings.loading", "leasekeeper.agent",
 )  # fmt: skip
 _PROBE = """

@@ -21,7 +21,7 @@ _ROOMS = {
 }  # fmt: skip
 _LIBRARIES = {
     "aiohttp": "requests", "yarl": "requests", "multidict": "requests", "json": "requests",
-    "asyncio": "scheduling", "uvloop": "scheduling", "structlog": "logging", "logging": "logging",
+    "asyncio": "scheduling", "uvloop": "scheduling", "logging": "logging",
     "yaml": "settings", "pydantic": "settings", "importlib": "imports",
 }  # fmt: skip
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
-import structlog
 
+from leasekeeper.telemetry.events import log, recent
 from leasekeeper.telemetry.metrics import CONFIGURED, COUNTERS, HISTOGRAMS, Counter
 from tests.world import task_stops, world  # noqa: F401 - fixtures
 
@@ -37,8 +37,10 @@ async def _watch_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
 @pytest.fixture(autouse=True)
 def _log_as_at_first() -> Iterator[None]:
     """What a test sets up for logging ends with it: others want to see every event."""
+    before = log.level, log.take, log.writer
     yield
-    structlog.reset_defaults()
+    log.level, log.take, log.writer = before
+    recent.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leasekeeper.agent import Agent, Dialect
     from leasekeeper.settings.loading import LoadedSettings
     from leasekeeper.settings.process import LogSection
+    from leasekeeper.telemetry.lines import LineWriter
 
 _DESCRIPTION = """\
 Keep Vault secrets on disk fresh for an application on Amazon ECS: log in with the task's IAM
@@ -258,17 +259,14 @@ def _serve(load: Load, *, dialect: Dialect) -> int:
     import uvloop
 
     from leasekeeper.runtime.http import import_aiohttp
-    from leasekeeper.runtime.imports import lacking
+    from leasekeeper.telemetry import events
 
-    # structlog imports what it finds, for tracebacks that nobody prints: 75 modules, 3 MiB.
-    with lacking("rich", "greenlet"):
-        from leasekeeper.telemetry import events
     import_aiohttp()
     settings = loaded.settings.log
     with _log_copy(settings) as copy:
-        events.configure(settings.level, settings.format, copy=copy)
+        lines = events.configure(settings.level, settings.format, copy=copy)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run_agent(loaded, dialect, load))
+            return runner.run(_run_agent(loaded, dialect, load, lines))
 
 
 @contextmanager
@@ -295,7 +293,9 @@ def _log_copy(settings: LogSection) -> Iterator[Callable[[bytes], None] | None]:
         file.close()
 
 
-async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> int:
+async def _run_agent(
+    loaded: LoadedSettings, dialect: Dialect, load: Load, lines: LineWriter
+) -> int:
     from leasekeeper.agent import Agent
     from leasekeeper.runtime.tasks import Nursery
     from leasekeeper.telemetry.events import log
@@ -319,13 +319,15 @@ async def _run_agent(loaded: LoadedSettings, dialect: Dialect, load: Load) -> in
         signal.SIGHUP, lambda: reloads.start("reload", agent.reload(lambda: load().settings))
     )
     loop.add_signal_handler(signal.SIGUSR1, agent.log_state)
-    try:
-        await agent.run()
-    except Exception as raised:  # noqa: BLE001 - a bug has an exit code, too
-        return _report(raised)
-    finally:
-        await reloads.close(grace_s=0.0)
-    return agent.exit_code
+    # Not before there are handlers: until then a signal ends the process with what still waits.
+    with lines.together():
+        try:
+            await agent.run()
+        except Exception as raised:  # noqa: BLE001 - a bug has an exit code, too
+            return _report(raised)
+        finally:
+            await reloads.close(grace_s=0.0)
+        return agent.exit_code
 
 
 def _report_bug(name: str, error: BaseException) -> None:
@@ -357,6 +359,7 @@ def _stop(agent: Agent, number: signal.Signals) -> None:
 
     if agent.stop.is_set():
         agent.abandon()
+        log.flush()
         # The second signal means now: files are whole at every moment, so nothing is lost.
         os._exit(128 + number)
     log.info("agent.stopping", signal=number.name)

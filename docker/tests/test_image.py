@@ -46,7 +46,7 @@ def test_nothing_in_it_installs_or_compiles() -> None:
 def test_everything_that_a_run_may_import_is_there() -> None:
     modules = (
         "aiobotocore.session, aiofiles, aiohttp, cryptography.hazmat.primitives.ciphers.aead, "
-        "hvac, prometheus_client, pydantic, re2, structlog, uvloop, yaml, zoneinfo, ssl, ctypes"
+        "hvac, prometheus_client, pydantic, re2, uvloop, yaml, zoneinfo, ssl, ctypes"
     )
     code = f"import {modules}\nprint(len(ssl.create_default_context().get_ca_certs()) > 50)"
     assert inside("python3", "-c", code).strip() == "True"

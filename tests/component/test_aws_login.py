@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
-import structlog
 
 from leasekeeper.errors import LoginDenied, VaultRejected
 from leasekeeper.settings.model import AwsIamAuth
 from leasekeeper.tokens.methods.aws_iam import AwsIamMethod
 from leasekeeper.vault.response import AuthData, VaultResponse
+from tests.captured_logs import capture_logs
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/task-role"
 
@@ -144,7 +144,7 @@ def method(moto: Moto, *, server_id: str | None = None) -> AwsIamMethod:
 async def test_sts_accepts_the_signature_and_names_the_caller(
     moto: Moto, keys: dict[str, str], server_id: str | None
 ) -> None:
-    with structlog.testing.capture_logs() as events:
+    with capture_logs() as events:
         auth = await method(moto, server_id=server_id).login(Vault(moto.url))
 
     assert auth.client_token == "hvs.token"

@@ -12,12 +12,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from structlog.testing import capture_logs
 
 from leasekeeper.web.control import Control, TokenFile, write_token
 from leasekeeper.web.guard import Guard
 from leasekeeper.web.report import Reporter
 from leasekeeper.web.server import WebServer
+from tests.captured_logs import capture_logs
 from tests.fakes.fake_vault import FakeVault
 from tests.unit.web.test_health_report import Scene
 

@@ -261,7 +261,7 @@ def test_nothing_heavy_is_imported() -> None:
         if module.partition(".")[0]
         in (
             "aiohttp", "argparse", "asyncio", "dataclasses", "encodings.idna", "hvac", "inspect",
-            "json", "logging", "prometheus_client", "pydantic", "re", "ssl", "structlog", "typing",
+            "json", "logging", "prometheus_client", "pydantic", "re", "ssl", "typing",
             "uvloop",
         )
     }  # fmt: skip

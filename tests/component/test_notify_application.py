@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import NotifyError
 from leasekeeper.files.file_workers import FileWorkers
@@ -24,6 +23,7 @@ from leasekeeper.files.mounts import Mounts
 from leasekeeper.outputs.notify import Notifier, NotifyState
 from leasekeeper.outputs.tell import ByCommand, ByHttp, BySignal, notifier_for, plain_session
 from leasekeeper.settings.model import CommandNotify, HttpNotify, OutputSection, SignalNotify
+from tests.captured_logs import capture_logs
 
 CANARY = "hunter2-canary"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from leasekeeper.errors import TemplateRenderError, VaultUnavailable
-from leasekeeper.telemetry.recent import recent
+from leasekeeper.telemetry.events import recent
 from leasekeeper.web.server import WebServer
 from tests.browser import Browser, needs_chromium
 from tests.fakes.fake_vault import FakeVault
@@ -52,7 +52,8 @@ async def page() -> AsyncIterator[tuple[Browser, str]]:
     longest = FakeOutput("/config/" + "a-very-long-name-without-any-blank/" * 4 + "conf.json")
     longest.error = TemplateRenderError("x" * 300, hint="<b>not bold</b> & 'quoted'")
     scene.outputs.outputs = (scene.output, longest)
-    recent.note({"time": "2026-01-01T00:00:00Z", "level": "error", "event": "a.b", "x": "y" * 300})
+    at = "2026-01-01T00:00:00Z"
+    recent.append({"time": at, "level": "error", "event": "a.b", "x": "y" * 300})
     server = WebServer("127.0.0.1:0", scene.report)
     async with browser, scene.world.running(CREDS, KV):
         await scene.publish()

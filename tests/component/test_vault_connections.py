@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 import uvloop
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import ConfigError, VaultUnavailable
 from leasekeeper.settings.model import VaultSection
 from leasekeeper.vault import transport
 from leasekeeper.vault.client import VaultClient
+from tests.captured_logs import capture_logs
 from tests.fakes.authority import Authority
 from tests.fakes.wire import CLOSE, RESET, Request, http, refusal, serving, vault
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import structlog
 from benchmarks.fleet.figures import COSTLY, Rate, leases_held, per_second, rate
 from benchmarks.fleet.model import Terms
 from benchmarks.fleet.simulation import Log, Scenario, simulate
@@ -21,15 +18,6 @@ FLEET = Scenario(
 )
 # 200 tasks are few for single seconds: chance alone makes some twice as busy as others.
 BUCKET_S = 10
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    """200 tasks tell a lot, and most of the time would go into that."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.configure(**before)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from leasekeeper.errors import ApplicationError
+from leasekeeper.telemetry.events import log
 
 _REAP_S = 5.0  # a killed process that does not end within this hangs in the kernel
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC
@@ -46,6 +47,7 @@ class Child:
         """
         with contextlib.ExitStack() as files:
             out, err = [await _appending(path, files) for path in (stdout, stderr)]
+            log.flush()  # what led to this comes before what the application says
             try:
                 process = await asyncio.create_subprocess_exec(
                     *command, env=dict(environ), start_new_session=True, stdout=out, stderr=err

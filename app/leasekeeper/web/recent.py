@@ -1,37 +1,22 @@
-"""The newest log events, for the status page: masked as they were written, and never many."""
+"""The newest log events as the status page shows them: masked as they were written, and short."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from leasekeeper.telemetry.audit import lease_hash
+from leasekeeper.telemetry.events import recent
 
-KEPT = 60
 _LONGEST_TEXT = 400
-# A traceback is for the log; `level` is kept apart from the fields, like `time` and `event`.
+# A traceback is for the log; the others are kept apart from the fields.
 _LEFT_OUT = ("exception", "time", "level", "event")
 
 
-class RecentEvents:
-    """Remembers the newest events of level info and above. Any thread may note one."""
-
-    def __init__(self, kept: int = KEPT) -> None:
-        self._events: deque[Mapping[str, Any]] = deque(maxlen=kept)
-
-    def note(self, event: Mapping[str, Any]) -> None:
-        """Remember *event*, whose fields have been masked."""
-        if event.get("level") != "debug":
-            self._events.append(dict(event))
-
-    def newest_first(self) -> list[dict[str, Any]]:
-        """Return what is remembered as ``time``, ``level``, ``event`` and ``fields``."""
-        return [_shown(event) for event in reversed(tuple(self._events))]
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._events.clear()
+def newest_first() -> list[dict[str, Any]]:
+    """Return what is remembered as ``time``, ``level``, ``event`` and ``fields``."""
+    # A copy: other threads may be writing their logs.
+    return [_shown(event) for event in reversed(tuple(recent))]
 
 
 def _shown(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +42,3 @@ def _short(key: str, value: object) -> object:
         if len(text) <= _LONGEST_TEXT
         else f"{text[: _LONGEST_TEXT - 1]}\N{HORIZONTAL ELLIPSIS}"
     )
-
-
-recent = RecentEvents()
-"""The process's newest events: global, as the log is."""

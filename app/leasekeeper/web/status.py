@@ -11,7 +11,6 @@ from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.clock import iso, now
 from leasekeeper.secrets.keeper import SecretKeeper
 from leasekeeper.telemetry.audit import lease_hash
-from leasekeeper.telemetry.recent import recent
 from leasekeeper.web.document import (
     VERSION,
     ApplicationStatus,
@@ -25,6 +24,7 @@ from leasekeeper.web.document import (
     TokenStatus,
     VaultStatus,
 )
+from leasekeeper.web.recent import newest_first
 from leasekeeper.web.report import Reporter
 
 
@@ -63,7 +63,7 @@ def events() -> list[Event]:
             "event": one["event"],
             "fields": one["fields"],
         }
-        for one in recent.newest_first()
+        for one in newest_first()
     ]
 
 

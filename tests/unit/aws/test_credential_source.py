@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from leasekeeper.aws.credentials import REFRESH_AHEAD_S, AwsCredentials, CredentialSource
 from leasekeeper.errors import AwsCredentialsError
 from leasekeeper.runtime.clock import now
 from leasekeeper.telemetry.redaction import redactor
+from tests.captured_logs import LoggedEvent, capture_logs
 
 HOUR = 3600.0
 
@@ -48,8 +48,8 @@ def provider() -> Provider:
 
 
 @pytest.fixture
-def events() -> Iterator[list[structlog.typing.EventDict]]:
-    with structlog.testing.capture_logs() as captured:
+def events() -> Iterator[list[LoggedEvent]]:
+    with capture_logs() as captured:
         yield captured
 
 
@@ -111,7 +111,7 @@ async def test_a_cancelled_reader_leaves_the_read_to_the_next(provider: Provider
 
 
 async def test_what_is_held_is_used_while_the_provider_is_down(
-    provider: Provider, events: list[structlog.typing.EventDict]
+    provider: Provider, events: list[LoggedEvent]
 ) -> None:
     source = provider.source()
     await source.get()

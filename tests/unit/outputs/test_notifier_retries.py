@@ -7,11 +7,10 @@ import random
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
-from structlog.testing import capture_logs
-
 from leasekeeper.errors import NotifyError
 from leasekeeper.outputs.notify import BACKOFF, Notifier, NotifyState
 from leasekeeper.runtime.clock import now
+from tests.captured_logs import capture_logs
 
 
 class App:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import PublishError, TemplateRenderError, ValidationFailed
 from leasekeeper.files.file_workers import FileWorkers, _Job
@@ -33,6 +32,7 @@ from leasekeeper.secrets.snapshot import SecretKind, Snapshot
 from leasekeeper.settings.model import LifecycleSection, OutputSection
 from leasekeeper.templates.source import Dependency, FileRequest, RenderContext, Rendered
 from leasekeeper.vault.response import VaultResponse
+from tests.captured_logs import capture_logs
 
 CANARY = "hunter2-canary"
 A, B = SecretRequest.read("kv/a"), SecretRequest.read("kv/b")

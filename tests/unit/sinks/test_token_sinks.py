@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import VaultDenied, VaultUnavailable
 from leasekeeper.files.file_errors import publish_error
@@ -30,6 +29,7 @@ from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.telemetry.redaction import redactor
 from leasekeeper.tokens.lease import TokenLease
 from leasekeeper.vault.response import AuthData, WrapInfo
+from tests.captured_logs import capture_logs
 
 REPAIR_S = 15.0
 

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import ApplicationError, ConfigError, ValidationFailed
 from leasekeeper.files.file_workers import FileWorkers
@@ -24,6 +23,7 @@ from leasekeeper.supervise import supervisor as module
 from leasekeeper.supervise.child import Child
 from leasekeeper.supervise.supervisor import AppState, Supervisor, check_program
 from leasekeeper.templates.source import Source
+from tests.captured_logs import capture_logs
 
 
 class FakeChild:

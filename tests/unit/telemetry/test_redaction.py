@@ -63,8 +63,8 @@ def test_no_spelling_reaches_the_log(out: io.StringIO, secret: str) -> None:
     redactor.protect("test", [secret])
     try:
         raise ValueError(f"cannot use {secret!r}")
-    except ValueError:
-        events.log.error("any.thing", exc_info=True)
+    except ValueError as error:
+        events.log.error("any.thing", exc_info=error)
     events.log.info("any.thing", error=secret, deep={"a": [secret, (secret,)]}, thing=Thing(secret))
 
     assert "canary" not in out.getvalue()

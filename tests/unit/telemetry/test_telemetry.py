@@ -7,12 +7,12 @@ import json
 import logging
 
 import pytest
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import VaultUnavailable
 from leasekeeper.telemetry import events
 from leasekeeper.telemetry.redaction import Redactor, redactor, strings_in
 from leasekeeper.telemetry.trouble import Trouble
+from tests.captured_logs import capture_logs
 
 
 def test_a_live_secret_is_masked_wherever_it_turns_up() -> None:
@@ -71,8 +71,8 @@ def test_tracebacks_and_library_messages_are_masked(out: io.StringIO) -> None:
     redactor.protect("test", ["canary-in-a-traceback"])
     try:
         raise ValueError("canary-in-a-traceback")
-    except ValueError:
-        events.log.error("bad.thing", exc_info=True)
+    except ValueError as error:
+        events.log.error("bad.thing", exc_info=error)
     logging.getLogger("aiohttp").warning("sent %s", "canary-in-a-traceback")
 
     assert "canary" not in out.getvalue()
@@ -102,6 +102,34 @@ def test_a_reader_that_has_gone_away_does_not_matter() -> None:
 
     events.configure("info", "json", Gone())
     events.log.info("any.thing")
+
+
+def test_what_logs_in_the_middle_of_a_line_does_not_stop_us() -> None:
+    """What the interpreter throws away at any moment may log its end."""
+
+    class Talking(io.StringIO):
+        talked = False
+
+        def write(self, text: str) -> int:
+            if not self.talked:
+                self.talked = True
+                events.log.info("in.between")
+            return super().write(text)
+
+    stream = Talking()
+    events.configure("info", "json", stream)
+    events.log.info("any.thing")
+
+    names = {json.loads(line)["event"] for line in stream.getvalue().splitlines()}
+    assert names == {"any.thing", "in.between"}
+
+
+def test_nothing_is_written_before_somebody_says_where(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    events.Log().error("any.thing")
+
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_only_the_first_failure_and_the_recovery_are_told() -> None:

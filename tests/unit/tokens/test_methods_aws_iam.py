@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from leasekeeper.aws.credentials import AwsCredentials, CredentialSource
@@ -16,6 +15,7 @@ from leasekeeper.errors import LoginDenied, VaultRejected, VaultUnavailable
 from leasekeeper.settings.model import AwsIamAuth
 from leasekeeper.tokens.methods.aws_iam import AwsIamMethod
 from leasekeeper.vault.response import AuthData, VaultResponse
+from tests.captured_logs import LoggedEvent, capture_logs
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 ROLE_ARN = "arn:aws:iam::123456789012:role/task-role"
@@ -86,12 +86,12 @@ def refusal(said: str) -> VaultRejected:
 
 
 @pytest.fixture(autouse=True)
-def events() -> Iterator[list[structlog.typing.EventDict]]:
-    with structlog.testing.capture_logs() as captured:
+def events() -> Iterator[list[LoggedEvent]]:
+    with capture_logs() as captured:
         yield captured
 
 
-def named(events: list[structlog.typing.EventDict], name: str) -> list[structlog.typing.EventDict]:
+def named(events: list[LoggedEvent], name: str) -> list[LoggedEvent]:
     return [event for event in events if event["event"] == name]
 
 
@@ -137,7 +137,7 @@ async def test_mount_and_namespace_are_passed_on() -> None:
     assert login.describe() == 'role "web" at "auth/team/aws" in namespace "admin"'
 
 
-async def test_the_caller_is_logged_once(events: list[structlog.typing.EventDict]) -> None:
+async def test_the_caller_is_logged_once(events: list[LoggedEvent]) -> None:
     vault = Vault(TOKEN, TOKEN)
     login = method()
 
@@ -151,7 +151,7 @@ async def test_the_caller_is_logged_once(events: list[structlog.typing.EventDict
 
 
 async def test_the_arn_that_vault_saw_goes_before_the_one_that_ecs_told(
-    events: list[structlog.typing.EventDict],
+    events: list[LoggedEvent],
 ) -> None:
     seen = "arn:aws:sts::123456789012:assumed-role/task-role/abc"
     vault = Vault(AuthData(client_token="t", metadata={"client_arn": seen}))
@@ -162,7 +162,7 @@ async def test_the_arn_that_vault_saw_goes_before_the_one_that_ecs_told(
 
 
 async def test_keys_in_the_settings_sign_the_login(
-    monkeypatch: pytest.MonkeyPatch, events: list[structlog.typing.EventDict]
+    monkeypatch: pytest.MonkeyPatch, events: list[LoggedEvent]
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "other")
@@ -205,7 +205,7 @@ async def test_an_unavailable_vault_is_not_a_denial() -> None:
 
 
 async def test_a_wrong_clock_is_corrected_at_the_first_refusal(
-    events: list[structlog.typing.EventDict],
+    events: list[LoggedEvent],
 ) -> None:
     vault = Vault(refusal(TOO_OLD), TOKEN, TOKEN)
     vault.measures_s = 3600.0
@@ -240,7 +240,7 @@ async def test_a_clock_within_a_minute_is_left_alone() -> None:
 
 
 async def test_a_clock_that_was_set_right_is_believed_again(
-    events: list[structlog.typing.EventDict],
+    events: list[LoggedEvent],
 ) -> None:
     vault = Vault(TOKEN, TOKEN)
     vault.clock_offset_s = 600.0
@@ -269,7 +269,7 @@ async def test_an_answer_without_a_token_is_a_denial() -> None:
 
 
 async def test_nothing_of_the_credentials_is_shown(
-    events: list[structlog.typing.EventDict],
+    events: list[LoggedEvent],
 ) -> None:
     login = method()
     with pytest.raises(LoginDenied) as caught:

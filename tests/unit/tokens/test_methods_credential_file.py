@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import structlog
 
 from leasekeeper.errors import LoginDenied, LoginInputError, VaultUnavailable
 from leasekeeper.settings.model import AppRoleAuth, JwtAuth, KubernetesAuth
@@ -15,6 +14,7 @@ from leasekeeper.tokens.methods import create_method
 from leasekeeper.tokens.methods.common import read_line
 from leasekeeper.tokens.methods.credential_file import CredentialFile, Removal
 from leasekeeper.vault.response import AuthData, VaultResponse
+from tests.captured_logs import LoggedEvent, capture_logs
 
 
 class Vault:
@@ -36,12 +36,12 @@ class Vault:
 
 
 @pytest.fixture(autouse=True)
-def events() -> Iterator[list[structlog.typing.EventDict]]:
-    with structlog.testing.capture_logs() as captured:
+def events() -> Iterator[list[LoggedEvent]]:
+    with capture_logs() as captured:
         yield captured
 
 
-def names(events: list[structlog.typing.EventDict]) -> list[str]:
+def names(events: list[LoggedEvent]) -> list[str]:
     return [str(event["event"]) for event in events]
 
 
@@ -156,7 +156,7 @@ async def test_what_a_link_points_to_is_removed_when_links_are_followed(
 
 
 async def test_a_file_that_cannot_be_removed_is_mentioned_once(
-    path: Path, events: list[structlog.typing.EventDict], monkeypatch: pytest.MonkeyPatch
+    path: Path, events: list[LoggedEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied")
@@ -206,7 +206,7 @@ async def test_a_wrapped_value_is_unwrapped_before_its_file_goes(path: Path) -> 
 
 
 async def test_a_bad_wrapping_token_leaves_the_last_value_and_a_warning(
-    path: Path, events: list[structlog.typing.EventDict]
+    path: Path, events: list[LoggedEvent]
 ) -> None:
     unwrap = Unwrapping("value", LoginDenied("made by another path", hint="look"), "new")
     file = CredentialFile("secret id", str(path), unwrap=unwrap)
@@ -273,7 +273,7 @@ async def test_a_secret_id_outlives_the_removal_of_its_file(path: Path) -> None:
 
 
 async def test_values_are_not_in_what_is_logged_or_shown(
-    path: Path, events: list[structlog.typing.EventDict]
+    path: Path, events: list[LoggedEvent]
 ) -> None:
     path.write_text("canary-of-a-jwt")
     method = create_method(JwtAuth(role="web", path=str(path), remove_jwt_after_reading=True))

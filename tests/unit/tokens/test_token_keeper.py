@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import VaultDenied, VaultUnavailable
 from leasekeeper.runtime.clock import now
 from leasekeeper.vault.client import VaultClient
 from leasekeeper.vault.response import AuthData, WrapInfo
+from tests.captured_logs import capture_logs
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, Disk, FakeLogin, LateVault, World
 

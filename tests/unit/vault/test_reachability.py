@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
-from structlog.testing import capture_logs
 
 from leasekeeper.errors import VaultUnavailable
 from leasekeeper.runtime.clock import now
 from leasekeeper.vault.reachability import Reachability
+from tests.captured_logs import capture_logs
 
 ERROR = VaultUnavailable("Vault at http://v did not answer", hint="look")
 

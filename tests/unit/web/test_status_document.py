@@ -17,7 +17,7 @@ from leasekeeper.outputs.notify import Notifier
 from leasekeeper.runtime.clock import now
 from leasekeeper.telemetry import events
 from leasekeeper.telemetry.audit import lease_hash
-from leasekeeper.telemetry.recent import RecentEvents, recent
+from leasekeeper.web.recent import newest_first
 from leasekeeper.web.schema import status_schema
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, KV
@@ -219,27 +219,23 @@ async def test_no_value_token_lease_or_accessor_is_in_it(vault: FakeVault) -> No
     assert "token.login_succeeded" in text  # the events are there, without the accessor
 
 
-def test_events_are_remembered_masked_short_and_not_for_ever() -> None:
-    kept = RecentEvents(kept=2)
-    for number in range(3):
-        kept.note({"time": "t", "level": "info", "event": "a.b", "number": number})
-    kept.note({"time": "t", "level": "debug", "event": "a.debug"})
-    newest, oldest = kept.newest_first()
+def test_events_are_remembered_short_and_not_for_ever() -> None:
+    events.configure("debug", "json", io.StringIO())
+    for number in range(100):
+        events.log.info("a.b", number=number)
+    events.log.debug("a.debug")
+    newest = newest_first()
 
-    assert [newest["fields"]["number"], oldest["fields"]["number"]] == [2, 1]
-    kept.note({"event": "e", "level": "error", "exception": "Traceback", "text": "x" * 9999})
-    assert list(kept.newest_first()[0]["fields"]) == ["text"]
-    assert len(kept.newest_first()[0]["fields"]["text"]) == 400
+    assert [each["fields"]["number"] for each in newest] == list(range(99, 39, -1))
+    events.log.error("e", exc_info=ValueError("x"), text="x" * 9999)
+    fields = newest_first()[0]["fields"]
+    assert list(fields) == ["text"]
+    assert len(fields["text"]) == 400
 
 
 @pytest.mark.parametrize("value", [None, 3, 1.5, True, "caf\udce9", {"a": [1]}, ["x"]])
 def test_whatever_a_field_is_it_can_be_told(value: object) -> None:
-    kept = RecentEvents()
-    kept.note({"event": "e", "level": "info", "field": value})
+    events.configure("info", "json", io.StringIO())
+    events.log.info("e", field=value)
 
-    assert json.dumps(kept.newest_first()).encode()
-
-
-@pytest.fixture(autouse=True)
-def _forget_events() -> None:
-    recent.clear()
+    assert json.dumps(newest_first()).encode()
