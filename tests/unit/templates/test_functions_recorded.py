@@ -41,6 +41,91 @@ FOUND_BY_COMPARISON = [
     ('sprig_set nil "a" 1', "! assignment to entry in nil map"),
 ]
 
+METHODS_OF_TIMES = [
+    ('(sprig_toDate "2006-01-02" "2024-02-29").Add 3600000000000', "2024-02-29 01:00:00 +0000 UTC"),
+    (
+        '(sprig_toDate "2006-01-02" "2024-02-29").In nil',
+        "! time: missing Location in call to Time.In",
+    ),
+    (
+        '(sprig_toDate "2006-01-02T15:04:05Z07:00" "2024-02-29T01:02:03+05:30").UTC',
+        "2024-02-28 19:32:03 +0000 UTC",
+    ),
+    (
+        '(sprig_toDate "2006-01-02T15:04:05" "2024-02-29T13:02:03").Round 3600000000000',
+        "2024-02-29 13:00:00 +0000 UTC",
+    ),
+    (
+        '(sprig_toDate "2006-01-02T15:04:05" "2024-02-29T13:32:03").Round 3600000000000',
+        "2024-02-29 14:00:00 +0000 UTC",
+    ),
+    (
+        '(sprig_toDate "2006-01-02T15:04:05" "2024-02-29T13:32:03").Truncate 3600000000000',
+        "2024-02-29 13:00:00 +0000 UTC",
+    ),
+    (
+        '(sprig_toDate "2006-01-02" "2024-02-29").Compare (sprig_toDate "2006-01-02" "2024-03-01")',
+        "-1",
+    ),
+    ('(sprig_toDate "2006-01-02" "2024-02-29").IsDST', "false"),
+    ('printf "%s" (sprig_toDate "2006-01-02" "2024-02-29").MarshalJSON', '"2024-02-29T00:00:00Z"'),
+    (
+        'printf "%#v" ((sprig_toDate "2006-01-02" "2024-02-29").UTC)',
+        "time.Date(2024, time.February, 29, 0, 0, 0, 0, time.UTC)",
+    ),
+    (
+        'printf "%#v" (sprig_toDate "2006-01-02T15:04:05Z07:00" "2024-02-29T01:02:03+05:30")',
+        'time.Date(2024, time.February, 29, 1, 2, 3, 0, time.Location(""))',
+    ),
+    (
+        '((sprig_toDate "2006-1-2" "2024-2-29").Sub (sprig_toDate "2006-1-2" "2024-3-1")).Abs',
+        "24h0m0s",
+    ),
+    (
+        '((sprig_toDate "15:04" "10:49").Sub (sprig_toDate "15:04" "12:20")).Milliseconds',
+        "-5460000",
+    ),
+    (
+        '((sprig_toDate "15:04" "10:50").Sub (sprig_toDate "15:04" "12:20")).Round 3600000000000',
+        "-2h0m0s",
+    ),
+    (
+        '((sprig_toDate "15:04" "10:49").Sub (sprig_toDate "15:04" "12:20")).Truncate 60000000000',
+        "-1h31m0s",
+    ),
+    ('(sprig_toDate "15:04" "10:49").Sub (sprig_toDate "15:04" "12:20") | sprig_int64', "0"),
+    ('(sprig_toDate "15:04" "10:49").Sub (sprig_toDate "15:04" "12:20") | toYAML', "-1h31m0s"),
+    (
+        '(sprig_toDate "15:04" "1:49").Sub (sprig_toDate "15:04" "3:20") | sprig_dict "t" | toTOML',
+        't = "-1h31m0s"',
+    ),
+    (
+        '(sprig_toDate "15:04" "10:49").Sub (sprig_toDate "15:04" "12:20") | toJSON',
+        "-5460000000000",
+    ),
+]
+
+ODDITIES = [
+    (
+        '(sprig_semver "1.2.3").Compare nil',
+        "! runtime error: invalid memory address or nil pointer dereference",
+    ),
+    ('(sprig_semver "1.2.3").Equal nil', "false"),
+    ('printf "%T" (sprig_semver "1.2.3").IncMajor', "semver.Version"),
+    ('(sprig_semver "18446744073709551615.0.0").IncMajor', "0.0.0"),
+    ('spew_sprintf "%*d|%-5s|" 5 1 "a"', "%!(BADWIDTH)1|a    |"),
+    ('spew_sprintf "%05d %+.2f %[1]d" 7 1.5', "00007 +1.50 7"),
+    ('spew_sprintf "%v" 1 nil "x"', "1%!(EXTRA *spew.formatState=<nil>, *spew.formatState=x)"),
+    ('spew_sprintf "%.*v" 2 "x"', "%!(BADPREC)x"),
+    ('sprig_snakecase "AB\\xffcD\\xfe" | printf "%q"', '"a_b�c_d�"'),
+    ('sprig_kebabcase "Foo\\x80Bar" | printf "%q"', '"foo-�bar"'),
+    ('sprig_snakecase "_\\xff-\\xff" | printf "%q"', '"_�_�"'),
+    ('sprig_snakecase "Aǅ"', "aǅ"),
+    ("sprig_randAlpha -1", ""),
+    ("sprig_randBytes -1", "! runtime error: makeslice: len out of range"),
+    ('sprig_genCAWithKey "ca" 1 "x"', "! parsing private key: no PEM data in input"),
+]
+
 TEXTS = [
     ('toUpper "a\\xffb\\xc3" | printf "%q"', '"A�B�"'),
     ('toUpper "ab\\xff" | printf "%q"', '"AB�"'),
@@ -604,6 +689,8 @@ RECORDED = [
     *ARITHMETIC,
     *REGULAR_EXPRESSIONS,
     *SPEW,
+    *METHODS_OF_TIMES,
+    *ODDITIES,
     *SPRIG_STRINGS,
     *SPRIG_CASE,
     *SPRIG_ENCODINGS,

@@ -171,9 +171,16 @@ def test_names_that_are_none_are_refused(
     assert str(caught.value) == message
 
 
+def test_a_certificate_may_be_of_nobody() -> None:
+    certificate = x509.load_pem_x509_certificate(gen_ca("", 1).Cert.encode())
+
+    assert not list(certificate.subject)
+
+
 @pytest.mark.parametrize(
     "expression",
     [
+        'sprig_genCA (sprig_repeat 65 "a") 1',
         'sprig_genCAWithKey "a" 1 "no key"',
         'sprig_buildCustomCert "!" "!"',
         'sprig_buildCustomCert "YQ==" "YQ=="',
@@ -200,6 +207,22 @@ def test_host_names_are_not_looked_up() -> None:
         _render('sprig_getHostByName "localhost"')
 
 
+_LOOPBACK = (
+    r'sockaddr "GetAllInterfaces | include \"name\" \"^lo$\" | include \"network\"'
+    r' \"127.0.0.0/8\" | math \"%s\" \"%s\" | attr \"string\""'
+)
+_MATH = [
+    ("address", "+5", "127.0.0.6/8"),
+    ("Address", "-5", "126.255.255.252/8"),
+    ("address", "+4294967295", "127.0.0.0/8"),
+    ("network", "+5", "127.0.0.5/8"),
+    ("network", "-1", "127.255.255.255/8"),
+    ("network", "+16777217", "127.0.0.1/8"),
+    ("mask", "16", "127.0.0.0/8"),
+    ("mask", "4", "112.0.0.0/4"),
+]
+
+
 @pytest.mark.parametrize(
     ("expression", "printed"),
     [
@@ -223,6 +246,7 @@ def test_host_names_are_not_looked_up() -> None:
             ),
             "[]",
         ),
+        *((_LOOPBACK % (operation, value), printed) for operation, value, printed in _MATH),
     ],
 )
 def test_sockaddr_finds_addresses_of_this_machine(expression: str, printed: str) -> None:
@@ -238,6 +262,12 @@ def test_sockaddr_finds_addresses_of_this_machine(expression: str, printed: str)
         (r"GetAllInterfaces | include \"rfc\" \"1\"", "unsupported RFC 1"),
         (r"GetAllInterfaces | sort \"bad\"", 'unknown sort type: "bad"'),
         (r"GetAllInterfaces | include \"network\" \"x\"", "unable to create an IP address"),
+        (r"GetAllInterfaces | include \"size\" \"x\"", 'invalid exclude size argument ("x")'),
+        (r"GetAllInterfaces | include \"name\" \"(\"", "Unable to compile name regexp"),
+        (r"GetAllInterfaces | math \"network\" \"5\"", "sign (+/-) is required"),
+        (r"GetAllInterfaces | math \"address\" \"+x\"", 'unable to convert "+x" to int'),
+        (r"GetAllInterfaces | math \"mask\" \"200\"", "addresses must be between 0 and"),
+        (r"GetAllInterfaces | math \"bad\" \"+1\"", 'unsupported math operation: "bad"'),
         ("GetAllInterfaces | offset 9999", "unable to seek past the end"),
     ],
 )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from leasekeeper.templates.functions.network_interfaces import InterfaceAddress
+from leasekeeper.templates.functions.network_interfaces import InterfaceAddress, describe
 from leasekeeper.templates.functions.regular_expressions import regex_match
 from leasekeeper.templates.golang.functions import Function, GoError
+from leasekeeper.templates.golang.numbers import parse_uint
 from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.values import GoStruct, slice_type
 
@@ -35,6 +36,11 @@ class IfAddr(GoStruct):
         return self.on.address.ip
 
     def __str__(self) -> str:
+        return f"{self.with_mask} {describe(self.Name, self.on.flags)}"
+
+    @property
+    def with_mask(self) -> str:
+        """The address and the length of its network's prefix, if that is not all of it."""
         host = self.on.address.network.prefixlen == self.ip.max_prefixlen
         return str(self.ip) if host else self.on.address.with_prefixlen
 
@@ -113,7 +119,7 @@ _ATTRIBUTES: dict[str, Callable[[IfAddr], str]] = {
     "octets": lambda one: " ".join(map(str, one.ip.packed)),
     "port": lambda _one: "0",
     "size": lambda one: str(one.on.address.network.num_addresses),
-    "string": str,
+    "string": lambda one: one.with_mask,
     "type": lambda one: f"IPv{one.ip.version}",
 }
 _ATTRIBUTES_OF_V4: dict[str, Callable[[IfAddr], str]] = {
@@ -143,14 +149,15 @@ def chooser(selector: str, parameter: str, verb: str) -> Callable[[IfAddr], bool
     :raises GoError: if there is no such selector.
     """
     choosers: dict[str, Callable[[IfAddr, str], bool]] = {
-        "address": lambda one, pattern: regex_match(pattern, str(one)),
+        "address": lambda one, pattern: _matches(pattern, one.with_mask, "address"),
         "flag": _has_flag,
         "flags": _has_flag,
-        "name": lambda one, pattern: regex_match(pattern, one.Name),
+        "name": lambda one, pattern: _matches(pattern, one.Name, "name"),
         "network": lambda one, text: _within(one, _checked_networks(text)),
         "rfc": _is_of_rfc,
         "rfcs": _is_of_rfc,
-        "size": lambda one, size: str(one.on.address.network.prefixlen) == size,
+        "port": lambda _one, pattern: _matches(pattern, "0", "port"),
+        "size": _is_of_size,
         "type": _is_of_type,
     }
     choose = choosers.get(selector.lower())
@@ -160,12 +167,28 @@ def chooser(selector: str, parameter: str, verb: str) -> Callable[[IfAddr], bool
     return lambda address: choose(address, parameter)
 
 
+def _matches(pattern: str, text: str, what: str) -> bool:
+    try:
+        return regex_match(pattern, text)
+    except GoError as error:
+        msg = f"Unable to compile {what} regexp {quote(pattern)}: {error}"
+        raise GoError(msg) from None
+
+
+def _is_of_size(address: IfAddr, size: str) -> bool:
+    try:
+        return address.on.address.network.prefixlen == parse_uint(size)
+    except GoError as error:
+        msg = f"invalid exclude size argument ({quote(size)}): {error}"
+        raise GoError(msg) from None
+
+
 def _checked_networks(text: str) -> str:
     networks = text.replace("|", " ")
     try:
         _networks(networks)
     except ValueError:
-        msg = f"unable to create an IP address from {quote(text)}"
+        msg = f"unable to create an IP address from {quote(text)}: invalid IPAddr {text}"
         raise GoError(msg) from None
     return networks
 
@@ -173,9 +196,17 @@ def _checked_networks(text: str) -> str:
 def _is_of_rfc(address: IfAddr, numbers: str) -> bool:
     for number in numbers.split("|"):
         if number not in _RFCS:
-            msg = f"unsupported RFC {number}"
+            msg = f"unable to lookup RFC number {quote(number)}: {_fault_of_rfc(number)}"
             raise GoError(msg)
     return any(_within(address, _RFCS[number]) for number in numbers.split("|"))
+
+
+def _fault_of_rfc(number: str) -> str:
+    try:
+        parse_uint(number)
+    except GoError as error:
+        return f"unable to parse RFC number {quote(number)}: {error}"
+    return f"unsupported RFC {number}"
 
 
 def _is_of_type(address: IfAddr, types: str) -> bool:
@@ -211,6 +242,6 @@ _FLAGS: dict[str, Callable[[IfAddr], bool]] = {
 def _has_flag(address: IfAddr, flags: str) -> bool:
     for flag in flags.lower().split("|"):
         if flag not in _FLAGS:
-            msg = f"unknown interface flag: {quote(flag)}"
+            msg = f"Unknown interface flag: {quote(flag)}"
             raise GoError(msg)
     return any(_FLAGS[flag](address) for flag in flags.lower().split("|"))

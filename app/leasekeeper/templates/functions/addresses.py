@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from leasekeeper.errors import TemplateRenderError, TemplateSyntaxError
+from leasekeeper.templates.functions.address_arithmetic import calculated
 from leasekeeper.templates.functions.address_attributes import (
     Addresses,
     IfAddr,
@@ -185,7 +186,10 @@ def sort_by(clauses: str, addresses: Addresses) -> Addresses:
 @_language.add("unique", "string", _LIST)
 def unique(selector: str, addresses: Addresses) -> Addresses:
     """Return the addresses without neighbours that have the same name or address."""
-    keys: dict[str, Callable[[IfAddr], str]] = {"address": str, "name": lambda one: one.Name}
+    keys: dict[str, Callable[[IfAddr], str]] = {
+        "address": lambda one: one.with_mask,
+        "name": lambda one: one.Name,
+    }
     key = keys.get(selector.lower())
     if key is None:
         msg = f"unsupported unique constraint {quote(selector)}"
@@ -213,6 +217,12 @@ def offset(count: int, addresses: Addresses) -> Addresses:
         )
         raise GoError(msg)
     return IfAddrs(addresses[len(addresses) + count if count < 0 else count :])
+
+
+@_language.add("math", "string", "string", _LIST)
+def math(operation: str, value: str, addresses: Addresses) -> Addresses:
+    """Return the addresses with *value* added to the address or network, or a mask laid on."""
+    return IfAddrs(calculated(one, operation, value) for one in addresses)
 
 
 @_language.add("attr", "string", "interface {}")

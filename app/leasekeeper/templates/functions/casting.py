@@ -16,6 +16,7 @@ from leasekeeper.templates.golang.values import (
     is_signed,
     is_unsigned,
     kind,
+    type_name,
 )
 
 _SMALLEST = -(1 << 63)
@@ -23,13 +24,19 @@ _SMALLEST = -(1 << 63)
 
 def to_int64(value: Any) -> Int64:
     """Return *value* as an integer: fractions are cut, and what is no number is 0."""
-    if is_signed(value) or is_unsigned(value):
+    if _is_whole(value):
         return Int64.wrap(int(value))
     if is_float(value):
         return _cut(value)
     if type(value) is bool:
         return Int64(value)
     return _parse_whole(value) if kind(value) == "string" else Int64(0)
+
+
+def _is_whole(value: Any) -> bool:
+    # Go's package cast knows months and weekdays by name, and not spans of time.
+    whole = is_signed(value) or is_unsigned(value)
+    return whole and type_name(value) != "time.Duration"
 
 
 def _cut(value: float) -> Int64:
@@ -52,7 +59,7 @@ def to_int(value: Any) -> int:
 
 def to_float(value: Any) -> float:
     """Return *value* as a float; what is no number is 0."""
-    if is_float(value) or is_signed(value) or is_unsigned(value) or type(value) is bool:
+    if is_float(value) or _is_whole(value) or type(value) is bool:
         return float(value)
     if kind(value) != "string":
         return 0.0

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from leasekeeper.templates.golang.functions import GoError
 from leasekeeper.templates.golang.numbers import parse_int
-from leasekeeper.templates.golang.values import GoStruct, NilPointer
+from leasekeeper.templates.golang.values import GoInteger, GoStruct, NilPointer
 from leasekeeper.vault.response import JsonNumber
 
 
@@ -25,6 +25,11 @@ class TextStruct(GoStruct):
 def is_nil(value: Any) -> bool:
     """Whether *value* is nil or a nil pointer."""
     return value is None or type(value) is NilPointer
+
+
+def is_span(value: Any) -> bool:
+    """Whether *value* is a span of time, which YAML and TOML hold as a text, and JSON does not."""
+    return isinstance(value, GoInteger) and value.go_type == "time.Duration"
 
 
 def number_of_vault(text: JsonNumber) -> int | float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from leasekeeper.templates.golang.functions import Function, GoError
 from leasekeeper.templates.golang.values import GoInteger, Int64, encode
@@ -110,10 +112,43 @@ def _quoted(byte: int) -> str:
     return char if " " <= char < "\x7f" or byte == 0x7F else f"\\x{byte:02x}"
 
 
+def _whole(unit: int) -> Callable[[Duration], Int64]:
+    """Return what counts whole *unit*s, without the rest, towards zero."""
+    return lambda span: Int64(abs(span) // unit * (-1 if span < 0 else 1))
+
+
+def truncated(span: Duration, unit: Duration) -> Duration:
+    """Return *span* without what is less than *unit*, towards zero."""
+    if unit <= 0:
+        return span
+    return Duration(abs(span) // unit * unit * (-1 if span < 0 else 1))
+
+
+def rounded(span: Duration, unit: Duration) -> Duration:
+    """Return the multiple of *unit* that is nearest to *span*; of two, the farther from zero."""
+    if unit <= 0:
+        return span
+    nearest = (abs(span) + unit // 2 + unit % 2) // unit * unit * (-1 if span < 0 else 1)
+    return clamped(nearest)
+
+
+def clamped(nanoseconds: int) -> Duration:
+    """Return *nanoseconds*, or the longest span that there is."""
+    return Duration(max(-(1 << 63), min(nanoseconds, (1 << 63) - 1)))
+
+
+_METHODS: dict[str, tuple[Any, ...]] = {
+    "String": (str,),
+    "Abs": (lambda span: clamped(abs(span)),),
+    "Nanoseconds": (Int64,),
+    "Microseconds": (_whole(1_000),),
+    "Milliseconds": (_whole(1_000_000),),
+    "Seconds": (lambda span: span / SECOND,),
+    "Minutes": (lambda span: span / MINUTE,),
+    "Hours": (lambda span: span / HOUR,),
+    "Round": (rounded, Duration),
+    "Truncate": (truncated, Duration),
+}
 Duration.go_methods = {
-    "String": Function.declare("String", str),
-    "Nanoseconds": Function.declare("Nanoseconds", Int64),
-    "Seconds": Function.declare("Seconds", lambda span: span / SECOND),
-    "Minutes": Function.declare("Minutes", lambda span: span / MINUTE),
-    "Hours": Function.declare("Hours", lambda span: span / HOUR),
+    name: Function.declare(name, call, *types) for name, (call, *types) in _METHODS.items()
 }

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from leasekeeper.templates.functions.documents import TextStruct
-from leasekeeper.templates.functions.go_duration import SECOND, Duration
+from leasekeeper.templates.functions.go_duration import (
+    SECOND,
+    Duration,
+    clamped,
+    rounded,
+    truncated,
+)
 from leasekeeper.templates.golang.functions import Function, GoError
-from leasekeeper.templates.golang.values import GoInteger, Int64
+from leasekeeper.templates.golang.quoting import quote
+from leasekeeper.templates.golang.values import GoInteger, GoStruct, Int64, NilPointer, encode
 
 RFC3339 = "2006-01-02T15:04:05Z07:00"
 RFC3339_NANO = "2006-01-02T15:04:05.999999999Z07:00"
@@ -93,6 +102,34 @@ class GoTime(TextStruct):
         """The day of the week, from Sunday as 0."""
         return self.moment.isoweekday() % 7
 
+    @property
+    def in_go(self) -> str:
+        """The expression that makes it in Go."""
+        moment = self.moment
+        parts = (moment.day, moment.hour, moment.minute, moment.second, self.nanosecond)
+        month = f"time.{MONTHS[moment.month - 1]}"
+        numbers = ", ".join(map(str, parts))
+        return f"time.Date({moment.year}, {month}, {numbers}, {self._zone_in_go})"
+
+    @property
+    def _zone_in_go(self) -> str:
+        zone = self.moment.tzinfo
+        if zone is UTC:
+            return "time.UTC"
+        if zone == self.moment.astimezone().tzinfo and self.zone:
+            return "time.Local"
+        return f"time.Location({quote(Location(zone).name)})"
+
+    def to_multiple(
+        self, unit: Duration, change: Callable[[Duration, Duration], Duration]
+    ) -> GoTime:
+        """Return the time with *change* made to what has passed since the year 1."""
+        if unit <= 0:
+            return self
+        passed = self.unix_nano - ZERO.unix_nano
+        rest = Duration(passed % unit)
+        return self.plus(change(rest, unit) - rest)
+
     def plus(self, nanoseconds: int) -> GoTime:
         """Return the time *nanoseconds* later.
 
@@ -128,6 +165,24 @@ class GoTime(TextStruct):
         except (OverflowError, ValueError):
             raise GoError(_OUTSIDE) from None
         return replace(self, moment=moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Location(GoStruct):
+    """A time zone as a template value; None is the local one."""
+
+    go_type = "time.Location"
+    go_pointer = True
+
+    zone: tzinfo | None
+
+    @property
+    def name(self) -> str:
+        """Its name; empty if it is only an offset."""
+        if self.zone is None:
+            return os.environ.get("TZ", "Local")
+        name = getattr(self.zone, "key", None) or self.zone.tzname(None) or ""
+        return "" if name.startswith(("UTC+", "UTC-")) else name
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -171,13 +226,29 @@ def fixed_zone(offset_s: int, name: str = "") -> tzinfo:
 def span(one: GoTime, other: GoTime) -> Duration:
     """Return the time from *other* to *one*, or the longest that there is."""
     nanoseconds = one.unix_nano - other.unix_nano
-    return Duration(max(-(1 << 63), min(nanoseconds, (1 << 63) - 1)))
+    return clamped(nanoseconds)
+
+
+def _in(time: GoTime, place: Location | NilPointer) -> GoTime:
+    if isinstance(place, NilPointer):
+        msg = "time: missing Location in call to Time.In"
+        raise GoError(msg)
+    return time.in_zone(place.zone)
+
+
+def _compared(one: GoTime, other: GoTime) -> int:
+    return (one.unix_nano > other.unix_nano) - (one.unix_nano < other.unix_nano)
+
+
+def _in_quotes(time: GoTime) -> str:
+    return f'"{time.marshal_text()}"'
 
 
 _METHODS: dict[str, tuple[Any, ...]] = {
     "String": (str,),
     "Format": (lambda time, layout: time.format(layout), "string"),
     "Unix": (lambda time: Int64(time.unix),),
+    "UnixMicro": (lambda time: Int64(time.unix_nano // 1_000),),
     "UnixMilli": (lambda time: Int64(time.unix_nano // 1_000_000),),
     "UnixNano": (lambda time: Int64.wrap(time.unix_nano),),
     "Year": (lambda time: time.moment.year,),
@@ -192,6 +263,16 @@ _METHODS: dict[str, tuple[Any, ...]] = {
     "IsZero": (lambda time: time.unix_nano == ZERO.unix_nano,),
     "UTC": (lambda time: time.in_zone(UTC),),
     "Local": (lambda time: time.in_zone(None),),
+    "Location": (lambda time: Location(time.moment.tzinfo),),
+    "In": (_in, Location),
+    "IsDST": (lambda time: bool(time.moment.dst()),),
+    "GoString": (lambda time: time.in_go,),
+    "MarshalJSON": (lambda time: encode(_in_quotes(time)),),
+    "MarshalText": (lambda time: encode(time.marshal_text()),),
+    "Add": (GoTime.plus, Duration),
+    "Round": (lambda time, unit: time.to_multiple(unit, rounded), Duration),
+    "Truncate": (lambda time, unit: time.to_multiple(unit, truncated), Duration),
+    "Compare": (_compared, GoTime),
     "AddDate": (GoTime.plus_date, "int", "int", "int"),
     "Sub": (span, GoTime),
     "Before": (lambda time, other: time.unix_nano < other.unix_nano, GoTime),
@@ -201,5 +282,6 @@ _METHODS: dict[str, tuple[Any, ...]] = {
 GoTime.go_methods = {
     name: Function.declare(name, call, *types) for name, (call, *types) in _METHODS.items()
 }
+Location.go_methods = {"String": Function.declare("String", lambda place: place.name)}
 Month.go_methods = {"String": Function.declare("String", lambda month: MONTHS[month - 1])}
 Weekday.go_methods = {"String": Function.declare("String", lambda day: DAYS[day])}

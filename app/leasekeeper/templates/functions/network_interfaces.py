@@ -6,7 +6,7 @@ import ctypes
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -90,6 +90,25 @@ def _addresses(entry: ctypes._Pointer[_Entry]) -> Iterator[InterfaceAddress]:
 def _bytes(address: _SocketAddress) -> bytes:
     start, length = _PLACES.get(address.family, (2, 4))
     return bytes(address.data[start : start + length])
+
+
+def describe(name: str, flags: Iterable[str]) -> str:
+    """Return what Go prints of an interface: its number, MTU, name, hardware address and flags."""
+    try:
+        number = socket.if_nametoindex(name)
+    except OSError:  # it has just gone
+        number = 0
+    hardware = _told(name, "address")
+    if not hardware.strip("0:"):
+        hardware = ""
+    return f"{{{number} {_told(name, 'mtu') or 0} {name} {hardware} {'|'.join(flags)}}}"
+
+
+def _told(name: str, what: str) -> str:
+    try:
+        return Path("/sys/class/net", name, what).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def default_interface() -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import Any
 
 from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import is_nil
+from leasekeeper.templates.golang.formatting import Flags
 from leasekeeper.templates.golang.functions import ANY, FunctionTable
 from leasekeeper.templates.golang.numbers import format_float
 from leasekeeper.templates.golang.ordering import sorted_keys
+from leasekeeper.templates.golang.printer import Printer
 from leasekeeper.templates.golang.printf import sprintf
 from leasekeeper.templates.golang.printing import sprint
 from leasekeeper.templates.golang.quoting import quote
@@ -78,37 +80,45 @@ def _scalar(value: Any) -> str:
     return format_float(value) if is_float(value) else sprint(value)
 
 
-# %v with any of its flags is spew's own; every other verb is fmt's.
-_VERB = re.compile(r"%([-+# 0]*)(\d*(?:\.\d*)?)(.)", re.DOTALL)
-
-
 @functions.add("spew_sprintf", "string", "...interface {}")
 def spew_sprintf(template: str, *values: Any) -> str:
     """Return `printf` with ``%v`` and ``%#v`` as spew writes them: ``(int)1``."""
     check_extent(list(values))
-    shown: list[Any] = []
+    return sprintf(template, *map(_State, values), printer=_SpewPrinter())
 
-    def prepared(match: re.Match[str]) -> str:
-        if match[3] == "%":
-            return match[0]
-        at = len(shown)
-        value = values[at] if at < len(values) else None
-        if match[3] == "T" and at < len(values):
-            shown.append("*spew.formatState")
-            return match[0][:-1] + "s"
-        if match[3] != "v" or at >= len(values):
-            shown.append(value)
-            return match[0]
-        shown.append(_compact(value, typed="#" in match[1]))
-        return "%s"
 
-    prepared_template = _VERB.sub(prepared, template)
-    rest = values[len(shown) :]
-    if "*" in template or "[" in template:  # whose arguments are whose is fmt's to say
-        return sprintf(prepared_template, *shown[: len(values)], *rest)
-    text = sprintf(prepared_template, *shown[: len(values)])
-    extra = ", ".join(f"*spew.formatState={_compact(value, typed=False)}" for value in rest)
-    return f"{text}%!(EXTRA {extra})" if rest else text
+@dataclass(frozen=True, slots=True)
+class _State(GoStruct):
+    """What spew hands to fmt in place of each value, so that no value is a width."""
+
+    go_type = "spew.formatState"
+    go_pointer = True
+
+    value: Any
+
+
+class _SpewPrinter(Printer):
+    """Writes ``%v`` as spew does, and every other verb as fmt does."""
+
+    __slots__ = ()
+
+    def argument(self, value: _State, verb: str) -> None:
+        """Write what *value* stands for."""
+        flags = self.flags
+        if verb == "v":
+            self.write(_compact(value.value, typed=flags.sharp_v))
+        elif verb in "Tpw":
+            super().argument(value, verb)
+        else:
+            self.write(sprintf(f"%{_marks(flags)}{verb}", value.value))
+
+
+def _marks(flags: Flags) -> str:
+    """Return the flags as they are written between ``%`` and the verb."""
+    chosen = ((flags.zero, "0"), (flags.minus, "-"), (flags.plus, "+"), (flags.sharp, "#"))
+    marks = "".join(mark for is_set, mark in (*chosen, (flags.space, " ")) if is_set)
+    width = "" if flags.width is None else str(flags.width)
+    return marks + width + ("" if flags.precision is None else f".{flags.precision}")
 
 
 def _compact(value: Any, *, typed: bool) -> str:

@@ -93,6 +93,7 @@ def _connects(char: str) -> bool:
 # One letter per character: space, connecting punctuation, other punctuation, Upper case,
 # alphabetic, number, other.
 _WORD = re.compile("[sc]+|p[pc]*|U+(?=Ua)|Ua+|U+|a+|n+|o+")
+_UNIT = re.compile("[\udc80-\udcff]*([^\udc80-\udcff])(?:[\udc80-\udcff]+\\Z)?|[\udc80-\udcff]+")
 
 
 @functions.add("sprig_snakecase", "string")
@@ -110,13 +111,18 @@ def kebabcase(text: str) -> str:
 class _Words:
     """The words of a text in camel case, and what they become with connectors between them.
 
-    A word's kind is the class of its first character; space connects as well.
+    A word's kind is the class of its first character; space connects as well. Bytes that are no
+    character belong to the one after them, at the end to the one before.
     """
 
     def __init__(self, text: str, connector: str) -> None:
-        classes = "".join(map(_class_of, text))
+        units = list(_UNIT.finditer(text))
+        classes = "".join(_class_of(unit[1]) if unit[1] else "o" for unit in units)
         self._words = [
-            (match[0][0].replace("s", "c"), text[match.start() : match.end()])
+            (
+                match[0][0].replace("s", "c"),
+                "".join(unit[0] for unit in units[match.start() : match.end()]),
+            )
             for match in _WORD.finditer(classes)
         ]
         self._connector = connector
@@ -146,8 +152,10 @@ class _Words:
         kind_of, word = self._words[self._at]
         self._at += 1
         if kind_of == "c":
-            word = self._connector * len(word)
-        self._out.append(to_lower(word) if kind_of == "U" else word)
+            word = "".join(self._connector if _connects(char) else char for char in word)
+        if kind_of == "U":
+            word = "".join(to_lower(char) if _class_of(char) == "U" else char for char in word)
+        self._out.append(_characters(word) if kind_of in "Uc" else word)
 
     def _take_all(self, kinds: str) -> None:
         while self._kind in kinds:

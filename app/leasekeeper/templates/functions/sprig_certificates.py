@@ -74,6 +74,9 @@ def _new_key() -> rsa.RSAPrivateKey:
 
 
 def _load_key(pem: str, doing: str) -> CertificateIssuerPrivateKeyTypes:
+    if "-----BEGIN" not in pem:
+        msg = f"{doing}: no PEM data in input"
+        raise GoError(msg)
     try:
         key = load_pem_private_key(encode(pem), None)
     except (ValueError, TypeError):
@@ -159,7 +162,7 @@ def _issue(
     issuer: Certificate | None = None,
 ) -> Certificate:
     """Return a certificate for *key*, signed by *issuer* or by itself."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject.name)])
+    name = _common_name(subject.name)
     if issuer is None:
         issuer_name, signing_key = name, key
     else:
@@ -182,6 +185,14 @@ def _issue(
     algorithm = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     certificate = _extended(builder, subject, key, signing_key).sign(signing_key, algorithm)
     return Certificate(certificate.public_bytes(Encoding.PEM).decode(), _pem(key))
+
+
+def _common_name(name: str) -> x509.Name:
+    try:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
+    except ValueError:
+        msg = "error creating certificate: a common name has at most 64 characters"
+        raise GoError(msg) from None
 
 
 def _extended(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from leasekeeper.templates.functions.documents import TextStruct
 from leasekeeper.templates.golang.functions import Function, FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import parse_uint
-from leasekeeper.templates.golang.values import Uint64
+from leasekeeper.templates.golang.values import NilPointer, Uint64
 
 functions = FunctionTable()
 
@@ -53,14 +53,32 @@ class Version(TextStruct):
         ]
         return (self.numbers, not self.prerelease, identifiers)
 
-    def next(self, position: int) -> Version:
+    def next(self, position: int) -> NextVersion:
         """Return the next major (0), minor (1) or patch (2) version."""
         numbers = list(self.numbers)
         if position < 2 or not self.prerelease:
-            numbers[position] += 1
+            numbers[position] = Uint64.wrap(numbers[position] + 1)
         numbers[position + 1 :] = [0] * (2 - position)
-        version = Version(numbers=(numbers[0], numbers[1], numbers[2]))
+        version = NextVersion(numbers=(numbers[0], numbers[1], numbers[2]))
         return replace(version, original=str(version))
+
+
+class NextVersion(Version):
+    """What follows a version, which Go holds without a pointer."""
+
+    __slots__ = ()
+    go_pointer = False
+
+
+def _compared(one: Version, other: Version | NilPointer) -> int:
+    if isinstance(other, NilPointer):
+        msg = "runtime error: invalid memory address or nil pointer dereference"
+        raise GoError(msg)
+    return one.compare(other)
+
+
+def _equal(one: Version, other: Version | NilPointer) -> bool:
+    return not isinstance(other, NilPointer) and one.compare(other) == 0
 
 
 @functions.add("sprig_semver", "string")
@@ -220,10 +238,8 @@ Version.go_methods = {
     "IncMajor": Function.declare("IncMajor", lambda version: version.next(0)),
     "IncMinor": Function.declare("IncMinor", lambda version: version.next(1)),
     "IncPatch": Function.declare("IncPatch", lambda version: version.next(2)),
-    "Compare": Function.declare("Compare", Version.compare, Version),
-    "Equal": Function.declare("Equal", lambda one, other: one.compare(other) == 0, Version),
-    "LessThan": Function.declare("LessThan", lambda one, other: one.compare(other) < 0, Version),
-    "GreaterThan": Function.declare(
-        "GreaterThan", lambda one, other: one.compare(other) > 0, Version
-    ),
+    "Compare": Function.declare("Compare", _compared, Version),
+    "Equal": Function.declare("Equal", _equal, Version),
+    "LessThan": Function.declare("LessThan", lambda *both: _compared(*both) < 0, Version),
+    "GreaterThan": Function.declare("GreaterThan", lambda *both: _compared(*both) > 0, Version),
 }

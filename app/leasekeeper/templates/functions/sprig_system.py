@@ -48,11 +48,14 @@ def uuidv4() -> str:
 @functions.add("sprig_randBytes", "int")
 def rand_bytes(count: int) -> str:
     """Return *count* random bytes in base64."""
+    if count < 0:
+        msg = "runtime error: makeslice: len out of range"
+        raise GoError(msg)
     return base64.b64encode(secrets.token_bytes(_checked(count))).decode()
 
 
 def _checked(count: int) -> int:
-    if not 0 <= count <= _MOST:
+    if count > _MOST:
         msg = f"between 0 and {_MOST} random characters, not {count}"
         raise GoError(msg)
     return count

@@ -11,6 +11,7 @@ from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import (
     TextStruct,
     is_nil,
+    is_span,
     number_of_vault,
     struct_members,
 )
@@ -146,6 +147,8 @@ def _element(value: Any) -> str:
         return value.marshal_text() if value.go_literal else _quoted(value.marshal_text())
     if type(value) is JsonNumber:
         value = number_of_vault(value)
+    if is_span(value):
+        value = str(value)
     kind_of = kind(value)
     if kind_of == "string":
         return _quoted(value)

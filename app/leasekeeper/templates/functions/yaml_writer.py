@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from leasekeeper.templates.functions.deep import check_extent
-from leasekeeper.templates.functions.documents import TextStruct, is_nil, number_of_vault
+from leasekeeper.templates.functions.documents import TextStruct, is_nil, is_span, number_of_vault
 from leasekeeper.templates.functions.texts import trim_space
 from leasekeeper.templates.functions.yaml_order import sorted_members
 from leasekeeper.templates.functions.yaml_scalars import STR, resolve
@@ -267,6 +267,8 @@ class _Scalar:
     def of(cls, value: Any, *, cautious: bool) -> _Scalar:
         if type(value) is JsonNumber:
             value = number_of_vault(value)
+        if is_span(value):
+            value = str(value)
         if isinstance(value, TextStruct):
             text = value.marshal_text()
             literal = value.go_literal

@@ -17,8 +17,8 @@ checks calls against them and its error messages name them::
 The contract:
 
 - Parameters are Go type names as in `golang.values` (``interface {}`` takes anything) or, for
-  structs, the `GoStruct` subclass. A last parameter ``...T`` is variadic. A piped value is the
-  last argument, as everywhere in Go.
+  structs and named integers, the `GoStruct` or `GoInteger` subclass. A last parameter ``...T`` is
+  variadic. A piped value is the last argument, as everywhere in Go.
 - A function is called only with as many arguments, of exactly the Python types, as it declares.
   nil is turned into an empty value for slice and map parameters, and is an error for the other
   typed ones.
@@ -51,12 +51,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-from leasekeeper.templates.golang.values import EMPTY_INTERFACE, GoStruct, python_type
+from leasekeeper.templates.golang.values import EMPTY_INTERFACE, GoInteger, GoStruct, python_type
 
 if TYPE_CHECKING:
     from leasekeeper.secrets.request import SecretRequest
 
 ANY = EMPTY_INTERFACE
+Declared = str | type[GoStruct] | type[GoInteger]
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 RequestOf = Callable[[tuple[str, ...]], "SecretRequest | None"]
 
@@ -105,11 +106,11 @@ class Parameter:
         return self.python is object
 
     @classmethod
-    def of(cls, declared: str | type[GoStruct]) -> Parameter:
-        """Return the parameter that was *declared* by Go type name or by struct class."""
+    def of(cls, declared: Declared) -> Parameter:
+        """Return the parameter that was *declared* by Go type name or by class."""
         if isinstance(declared, str):
             return cls(declared, python_type(declared))
-        star = "*" if declared.go_pointer else ""
+        star = "*" if issubclass(declared, GoStruct) and declared.go_pointer else ""
         return cls(star + declared.go_type, declared)
 
 
@@ -133,7 +134,7 @@ class Function:
         cls,
         name: str,
         call: Callable[..., Any],
-        *types: str | type[GoStruct],
+        *types: Declared,
         run: bool = False,
         request: RequestOf | None = None,
     ) -> Function:
@@ -190,7 +191,7 @@ class FunctionTable(Mapping[str, Function]):
     def add(
         self,
         name: str,
-        *types: str | type[GoStruct],
+        *types: Declared,
         run: bool = False,
         request: RequestOf | None = None,
     ) -> Callable[[_Call], _Call]:

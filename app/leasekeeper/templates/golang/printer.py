@@ -97,12 +97,22 @@ class Printer:
 
     def _described(self, value: Any, verb: str) -> bool:
         """Write what the value's own ``Error`` or ``String`` method says, if it has one."""
-        if self.erroring or self.flags.sharp_v or verb not in "vsxXq":
+        if self.erroring or verb not in "vsxXq":
             return False
+        if self.flags.sharp_v:
+            return self._described_in_go(value)
         method = describing_method(value)
         if method is None:
             return False
         self._string(method.call(value), verb, 0)
+        return True
+
+    def _described_in_go(self, value: Any) -> bool:
+        """Write what the value's own ``GoString`` method says, if it has one."""
+        methods = getattr(value, "go_methods", None) or {}
+        if "GoString" not in methods:
+            return False
+        self.write(self.flags.string(methods["GoString"].call(value)))
         return True
 
     # --- by kind ----------------------------------------------------------------------------

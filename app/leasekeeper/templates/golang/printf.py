@@ -13,15 +13,18 @@ _MAX_NUMBER = 1_000_000
 _FLAGS = {"#": "sharp", "0": "zero", "+": "plus", "-": "minus", " ": "space"}
 
 
-def sprintf(template: str, *arguments: Any) -> str:
-    """Return *arguments* formatted by *template*, errors included as Go includes them."""
-    return _Format(template, arguments).run()
+def sprintf(template: str, *arguments: Any, printer: Printer | None = None) -> str:
+    """Return *arguments* formatted by *template*, errors included as Go includes them.
+
+    *printer*, fresh, is for who prints values in another way.
+    """
+    return _Format(template, arguments, printer or Printer()).run()
 
 
 class _Format:
     """One run of ``printf``."""
 
-    def __init__(self, template: str, arguments: Sequence[Any]) -> None:
+    def __init__(self, template: str, arguments: Sequence[Any], printer: Printer) -> None:
         self._template = template
         self._arguments = arguments
         self._at = 0
@@ -29,7 +32,7 @@ class _Format:
         self._reordered = False
         self._good_index = True
         self._after_index = False
-        self._printer = Printer()
+        self._printer = printer
 
     def run(self) -> str:
         template, printer = self._template, self._printer
