@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.nodes import (
     Call,
-    Chain,
-    Command,
     Definition,
     Identifier,
     Node,
-    Open,
-    Output,
     Pipe,
     String,
 )
@@ -35,38 +31,25 @@ def constant_requests(
         if name in seen or name not in definitions:
             continue
         seen.add(name)
-        for node in _nodes(definitions[name]):
-            if isinstance(node, String):
-                waiting.append(node.value)  # may be given to executeTemplate
-            elif isinstance(node, Pipe):
-                requests |= _requests(node, functions)
+        definition = definitions[name]
+        for pipe in definition.pipes:
+            requests |= _requests(pipe, functions)
+            waiting += _strings(pipe)  # may be given to executeTemplate
         waiting += [
             statement.invocation.name
-            for statement in definitions[name].statements
+            for statement in definition.statements
             if isinstance(statement, Call)
         ]
     return frozenset(requests)
 
 
-def _nodes(definition: Definition) -> Iterator[Node]:
-    """Yield every node of the definition's expressions."""
-    for statement in definition.statements:
-        waiting: list[Node] = []
-        if isinstance(statement, Output):
-            waiting.append(statement.action.pipe)
-        elif isinstance(statement, Open):
-            waiting.append(statement.pipe)
-        elif isinstance(statement, Call) and statement.invocation.pipe is not None:
-            waiting.append(statement.invocation.pipe)
-        while waiting:
-            node = waiting.pop()
-            yield node
-            if isinstance(node, Pipe):
-                waiting.extend(node.commands)
-            elif isinstance(node, Command):
-                waiting.extend(node.arguments)
-            elif isinstance(node, Chain):
-                waiting.append(node.operand)
+def _strings(pipe: Pipe) -> list[str]:
+    return [
+        node.value
+        for command in pipe.commands
+        for node in command.arguments
+        if isinstance(node, String)
+    ]
 
 
 def _requests(pipe: Pipe, functions: FunctionTable) -> set[SecretRequest]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from leasekeeper.templates.golang.access import call_method, get_field, method_of, static_type
 from leasekeeper.templates.golang.arguments import CONSTANTS, coerce, typed_constant
@@ -16,8 +16,7 @@ from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.values import EMPTY_INTERFACE, element_type, type_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class Base(NamedTuple):
     """The start of a chain.
 
     *origin* is where the receiver lives, if it is dot or a variable. *place* is the node that
@@ -34,7 +33,7 @@ class Base:
     def receiver(self) -> Evaluate:
         """Compile the chain without its last name."""
         *leading, _last = self.names
-        return chain(replace(self, names=tuple(leading))) if leading else self.read
+        return chain(self._replace(names=tuple(leading))) if leading else self.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,62 +49,48 @@ class Argument:
 def chain(base: Base) -> Evaluate:
     """Compile ``base.a.b.c``; methods in it are called without arguments."""
     read, names = base.read, base.names
-    nothing = _of_nothing(base, names[0])
-    step = _step(base)
 
     def walk(frame: Frame) -> Any:
         value = read(frame)
         if value is None:
-            return nothing(frame)
+            return _of_nothing(base, frame, names[0])
         container: Any = None
         before = ""
         for name in names:
             if type(value) is dict and name in value:
                 container, before, value = value, name, value[name]
             else:
-                found = step(frame, container, before, value, name)
+                found = _step(base, frame, container, before, value, name)
                 container, before, value = value, name, found
         return value
 
     return walk
 
 
-def _of_nothing(base: Base, name: str) -> Evaluate:
-    """Return what a field of nil is: nothing, unless the nil is an element of a container."""
-    place, strict = base.place, base.strict
+def _of_nothing(base: Base, frame: Frame, name: str) -> None:
+    """Take a field of nil, which is nothing, unless the nil is an element of a container."""
     container = base.origin.container if base.origin else None
-
-    def nothing(frame: Frame) -> Any:
-        if container is not None:
-            element = element_type(frame[container])
-            raise Fault(place, f"nil pointer evaluating {element}.{name}")
-        if strict:
-            raise Fault(place, f"nil data; no entry for key {quote(name)}")
-        return None
-
-    return nothing
+    if container is not None:
+        element = element_type(frame[container])
+        raise Fault(base.place, f"nil pointer evaluating {element}.{name}")
+    if base.strict:
+        raise Fault(base.place, f"nil data; no entry for key {quote(name)}")
 
 
-def _step(base: Base) -> Callable[[Frame, Any, str, Any, str], Any]:
+def _step(base: Base, frame: Frame, container: Any, before: str, value: Any, name: str) -> Any:
     """Return what follows one name where the receiver is not simply a map that has it."""
-    node, place, strict = base.node, base.place, base.strict
-    first_container = base.origin.container if base.origin else None
-
-    def step(frame: Frame, container: Any, before: str, value: Any, name: str) -> Any:
-        method = method_of(value, name)
-        if method is not None:
-            if method.parameters:
-                raise Fault(place, _wrong_count(method, name, 0))
-            return _invoke(method, frame, value, [], node, name)
-        if container is not None:
-            known = static_type(container, before, value)
-        elif first_container is not None:
-            known = element_type(frame[first_container])
-        else:
-            known = type_name(value)
-        return get_field(value, name, place, known, strict=strict)
-
-    return step
+    method = method_of(value, name)
+    if method is not None:
+        if method.parameters:
+            raise Fault(base.place, _wrong_count(method, name, 0))
+        return _invoke(method, frame, value, [], base.node, name)
+    if container is not None:
+        known = static_type(container, before, value)
+    elif base.origin is not None and base.origin.container is not None:
+        known = element_type(frame[base.origin.container])
+    else:
+        known = type_name(value)
+    return get_field(value, name, base.place, known, strict=base.strict)
 
 
 def with_arguments(
@@ -114,16 +99,16 @@ def with_arguments(
     """Compile ``base.a.b arguments``, which only a method can be given."""
     name, node = base.names[-1], base.node
     receiver = base.receiver()
-    nothing = _of_nothing(base, name) if len(base.names) == 1 else _of_nothing_further(base)
-    step = _step(base)
+    # When a receiver further on turns out nil, it is no longer the one that has an origin.
+    of_nil = base if len(base.names) == 1 else base._replace(origin=None)
 
     def call_last(frame: Frame, piped: tuple[Any, ...]) -> Any:
         value = receiver(frame)
         if value is None:
-            return nothing(frame)
+            return _of_nothing(of_nil, frame, name)
         method = method_of(value, name)
         if method is None:
-            step(frame, None, "", value, name)
+            _step(base, frame, None, "", value, name)
             what = "has arguments but cannot be invoked as function"
             if isinstance(value, dict):
                 what = "is not a method but has arguments"
@@ -132,11 +117,6 @@ def with_arguments(
         return _invoke(method, frame, value, given, node, name)
 
     return call_last
-
-
-def _of_nothing_further(base: Base) -> Evaluate:
-    """Return what the last field is when the receiver before it turned out nil."""
-    return _of_nothing(replace(base, origin=None), base.names[-1])
 
 
 def _wrong_count(method: Function, name: str, given: int) -> str:

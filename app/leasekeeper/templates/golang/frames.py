@@ -44,15 +44,18 @@ class Binding:
     conditional: bool = False
 
 
+_ROOT, _DOT = Binding(ROOT), Binding(DOT)
+
+
 class Scope:
     """The variables of one definition, as far as it has been compiled."""
 
     def __init__(self) -> None:
-        self.names: list[tuple[str, Binding]] = [("$", Binding(ROOT))]
-        self.dot = Binding(DOT)
+        self.names: list[tuple[str, Binding]] = [("$", _ROOT)]
+        self.dot = _DOT
         self.size = _FIRST_SLOT
-        self.touched: set[int] = set()
-        """Slots that have been given values since this was last emptied."""
+        self.touched: list[int] = []
+        """Slots that are given values, in the order in which that is compiled."""
         self.optional = 0
         """Above 0 while compiling what may not be reached."""
 
@@ -65,7 +68,7 @@ class Scope:
         """Make *name* visible from here on."""
         binding = Binding(self.slot(), container, conditional=self.optional > 0)
         self.names.append((name, binding))
-        self.touched.add(binding.slot)
+        self.touched.append(binding.slot)
         return binding
 
     def candidates(self, name: str) -> list[Binding]:
@@ -81,5 +84,5 @@ class Scope:
     def assign(self, name: str) -> list[Binding]:
         """Return the candidates of *name*, which is about to be given a value."""
         candidates = self.candidates(name)
-        self.touched.update(binding.slot for binding in candidates)
+        self.touched += [binding.slot for binding in candidates]
         return candidates

@@ -14,7 +14,7 @@ from leasekeeper.templates.golang.faults import Fault, Paused
 from leasekeeper.templates.golang.frames import DOT, PENDING, ROOT, RUN, Frame
 from leasekeeper.templates.golang.functions import MAX_TEXT, GoError, TextTooLarge
 from leasekeeper.templates.golang.nodes import Node, shortened, source
-from leasekeeper.templates.golang.operations import CALL, RETURN
+from leasekeeper.templates.golang.operations import CALL
 from leasekeeper.templates.golang.program import Code
 from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.tokens import Position
@@ -198,7 +198,7 @@ class Run:
         """
         frame = self._frame(code, data)
         stack: list[tuple[Code, Frame, int]] = []
-        at = 0 if code.operations else RETURN
+        at = 0
         while True:
             self._code, operations = code, code.operations
             try:
@@ -218,7 +218,7 @@ class Run:
                 callee, data, after = self.callee
                 stack.append((code, frame, after))
                 code, frame = callee, self._frame(callee, data)
-                at = 0 if code.operations else RETURN
+                at = 0
                 self.depth += 1
             elif stack:
                 code, frame, at = stack.pop()
@@ -265,7 +265,9 @@ class Run:
 
 def _give_up(code: Code, at: int, frame: Frame) -> int:
     """Mark what the statement would have given values to, and return where it ends."""
-    resume = code.resumes[at]
+    resume = code.resumes.get(at)
+    if resume is None:
+        return at + 1
     for slot in resume.pending:
         frame[slot] = PENDING
     return resume.target

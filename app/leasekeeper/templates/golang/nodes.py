@@ -8,7 +8,7 @@ the same reason.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from leasekeeper.templates.golang.quoting import quote
 
@@ -188,7 +188,7 @@ class Pipe(Node):
         for command in self.commands:
             heights = [argument.height for argument in command.arguments]
             alone = len(heights) == 1 and len(self.commands) == 1 and not self.variables
-            command.height = max(heights) + (not alone)
+            command.height = heights[0] if alone else max(heights) + 1
             self.height = max(self.height, command.height)
 
 
@@ -301,11 +301,11 @@ Statement = Text | Output | Call | Open | Else | End | Break | Continue
 
 @dataclass(slots=True)
 class Definition:
-    """A named template."""
+    """A named template, and every pipeline in it, those in parentheses included."""
 
     name: str
     statements: list[Statement]
-    keyword: ClassVar[str] = "define"
+    pipes: list[Pipe]
 
     @property
     def empty(self) -> bool:

@@ -64,12 +64,12 @@ class _Tree:
     def __init__(
         self, name: str, clause: str, cursor: Cursor, functions: Callable[[str], bool]
     ) -> None:
-        self.definition = Definition(name, [])
+        self.definition = Definition(name, [], [])
         self.clause = clause
         self.blocks: list[_Block] = []
         self.ranges = 0
         self.names = Names()
-        self.pipelines = PipelineParser(cursor, self.names, functions)
+        self.pipelines = PipelineParser(cursor, self.names, functions, self.definition.pipes)
 
     def add(self, statement: Statement) -> None:
         self.definition.statements.append(statement)

@@ -97,13 +97,21 @@ def unquoted(cursor: Cursor, token: Token) -> str:
 class PipelineParser:
     """Parses pipelines of one definition, whose variables are *names*.
 
-    *is_function* says whether a name is that of a function.
+    *is_function* says whether a name is that of a function. *parsed* gets every pipeline, those
+    in parentheses included.
     """
 
-    def __init__(self, cursor: Cursor, names: Names, is_function: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        cursor: Cursor,
+        names: Names,
+        is_function: Callable[[str], bool],
+        parsed: list[Pipe],
+    ) -> None:
         self._cursor = cursor
         self._names = names
         self._is_function = is_function
+        self._parsed = parsed
 
     def parse(self, context: str) -> Pipe:
         """Parse up to and including the right delimiter; *context* is for error messages."""
@@ -168,6 +176,7 @@ class PipelineParser:
             self._cursor.unexpected(token, opened.context)
         self._check(opened)
         opened.pipe.close()
+        self._parsed.append(opened.pipe)
         return True
 
     def _check(self, opened: _OpenPipe) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 from leasekeeper.templates.golang import operations
 from leasekeeper.templates.golang.closures import fail
@@ -39,11 +40,14 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A compiled definition. *size* is the length of its frame."""
+    """A compiled definition. *size* is the length of its frame.
+
+    An operation without a resume, when it is given up, goes on with the next one.
+    """
 
     name: str
     operations: tuple[Operation, ...]
-    resumes: tuple[Resume, ...]
+    resumes: dict[int, Resume]
     size: int
 
 
@@ -55,39 +59,40 @@ def compile_program(definitions: Iterable[Definition], options: Options) -> dict
     return codes
 
 
-class _Label:
-    """A place in the code, known once everything before it is."""
-
-    __slots__ = ("at",)
-
-    def __init__(self) -> None:
-        self.at = RETURN
-
-
-Make = Callable[[int], Operation]
-"""Makes an operation, given the index of the one after it; labels are known by then."""
+_RETURN = operations.jump(RETURN)
 
 
 @dataclass(slots=True)
 class _Statement:
-    """A statement as something to be given up: where it ends, and what it gives values to."""
+    """A statement as something to be given up: the first of its operations, and how many slots
+    had been given values before it."""
 
-    end: _Label = field(default_factory=_Label)
-    touched: set[int] = field(default_factory=set)
+    first: int
+    touched: int
 
 
 @dataclass(slots=True)
 class _Block:
-    """An open block."""
+    """An open block.
+
+    Jumps forward are made when it is known where they go: those in *exits*, by index, leave the
+    block; *enter* makes operation *at*, which goes to ``{{else}}`` if there is nothing to do.
+    """
 
     keyword: str
     statement: _Statement
-    outer_touched: set[int]
     names: int
     dot: Binding
-    otherwise: _Label
-    step: _Label
+    at: int = 0
+    enter: Callable[[int], Operation] = operations.jump
+    loop: Loop | None = None
+    exits: list[int] = field(default_factory=list)
     in_else: bool = False
+
+    @property
+    def step(self) -> int:
+        """Where a ``range`` takes its next element."""
+        return self.at + 1
 
 
 class _Compiler:
@@ -96,123 +101,89 @@ class _Compiler:
         self._codes = codes
         self._scope = Scope()
         self._expressions = Expressions(options, self._scope)
-        self._emitted: list[tuple[Make, _Statement]] = []
+        self._operations: list[Operation] = []
+        self._resumes: dict[int, Resume] = {}
         self._blocks: list[_Block] = []
 
     def run(self) -> Code:
-        handlers: dict[type, Callable[..., None]] = {
-            Text: self._text,
-            Output: self._output,
-            Call: self._call,
-            Open: self._open,
-            Else: self._else,
-            End: self._end,
-            Break: self._break,
-            Continue: self._continue,
-        }
         for statement in self._definition.statements:
-            handlers[type(statement)](statement)
-        return self._link()
+            self._HANDLERS[type(statement)](self, statement)
+        self._operations.append(_RETURN)
+        name, size = self._definition.name, self._scope.size
+        return Code(name, tuple(self._operations), self._resumes, size)
 
-    def _link(self) -> Code:
-        count = len(self._emitted)
-        made = tuple(
-            make(at if at < count else RETURN)
-            for at, (make, _) in enumerate(self._emitted, start=1)
-        )
-        resumes = tuple(
-            Resume(self._target(statement.end), tuple(sorted(statement.touched)))
-            for _, statement in self._emitted
-        )
-        # These know the compiler, and it them: a third of all objects would be left to the garbage
-        # collector, which costs a seventh of the start with 1,000 templates.
-        self._emitted.clear()
-        return Code(self._definition.name, made, resumes, self._scope.size)
-
-    def _target(self, label: _Label) -> int:
-        return label.at if label.at < len(self._emitted) else RETURN
-
-    def _emit(self, make: Make, statement: _Statement) -> None:
-        self._emitted.append((make, statement))
-
-    def _mark(self, label: _Label) -> None:
-        label.at = len(self._emitted)
+    @property
+    def _after(self) -> int:
+        """The index of what comes after the operation that is made now."""
+        return len(self._operations) + 1
 
     # --- simple statements ----------------------------------------------------------------------
 
     def _text(self, text: Text) -> None:
-        self._emit(lambda after: operations.write_text(text.text, after), _Statement())
+        self._operations.append(operations.write_text(text.text, self._after))
 
-    def _begin(self) -> set[int]:
-        """Start to collect what a statement touches; return what was collected so far."""
-        outer, self._scope.touched = self._scope.touched, set()
-        return outer
+    def _begin(self) -> _Statement:
+        return _Statement(len(self._operations), len(self._scope.touched))
 
-    def _finish(self, statement: _Statement, outer: set[int]) -> None:
-        statement.touched |= self._scope.touched
-        self._scope.touched |= outer
-        self._mark(statement.end)
+    def _finish(self, statement: _Statement, own: int) -> None:
+        """Have the operations of *statement* before *own* go on here when they are given up."""
+        pending = self._scope.touched[statement.touched :]
+        end = len(self._operations)
+        if pending or statement.first + 1 < end:
+            resume = Resume(end, tuple(sorted(set(pending))))
+            self._resumes.update(dict.fromkeys(range(statement.first, own), resume))
 
-    def _prepare(self, pipe: Pipe, statement: _Statement) -> None:
+    def _prepare(self, pipe: Pipe) -> None:
         """Emit what has to be computed before *pipe*."""
         spilled = self._expressions.spill(pipe)
         if spilled:
-            self._emit(lambda after: operations.several(spilled, after), statement)
+            self._operations.append(operations.several(spilled, self._after))
 
     def _output(self, output: Output) -> None:
-        statement, outer = _Statement(), self._begin()
+        statement = self._begin()
         node, pipe = output.action, output.action.pipe
-        self._prepare(pipe, statement)
-        evaluate = self._expressions.pipe(pipe)
+        self._prepare(pipe)
+        evaluate, after = self._expressions.pipe(pipe), self._after
         if pipe.variables:
-            self._emit(lambda after: operations.evaluate_only(evaluate, after), statement)
+            self._operations.append(operations.evaluate_only(evaluate, after))
         else:
-            self._emit(lambda after: operations.write_value(evaluate, node, after), statement)
-        self._finish(statement, outer)
+            self._operations.append(operations.write_value(evaluate, node, after))
+        self._finish(statement, after)
 
     def _call(self, call: Call) -> None:
-        statement, outer = _Statement(), self._begin()
+        statement = self._begin()
         node, codes = call.invocation, self._codes
         argument: Evaluate | None = None
         if node.pipe is not None:
-            self._prepare(node.pipe, statement)
+            self._prepare(node.pipe)
             argument = self._expressions.pipe(node.pipe)
-        self._emit(lambda after: operations.call_template(node, codes, argument, after), statement)
-        self._finish(statement, outer)
+        after = self._after
+        self._operations.append(operations.call_template(node, codes, argument, after))
+        self._finish(statement, after)
 
     # --- blocks ---------------------------------------------------------------------------------
 
     def _open(self, node: Open) -> None:
-        statement, outer = _Statement(), self._begin()
-        block = _Block(
-            node.keyword,
-            statement,
-            outer,
-            len(self._scope.names),
-            self._scope.dot,
-            _Label(),
-            _Label(),
-        )
+        scope = self._scope
+        block = _Block(node.keyword, self._begin(), len(scope.names), scope.dot)
         self._blocks.append(block)
-        self._prepare(node.pipe, statement)
+        self._prepare(node.pipe)
+        block.at = len(self._operations)
+        after = self._later()
         if node.keyword == "range":
             self._open_range(node.pipe, block)
             return
         evaluate = self._expressions.pipe(node.pipe)
-        otherwise = block.otherwise
         if node.keyword == "if":
-            self._emit(
-                lambda after: operations.branch(evaluate, after, self._target(otherwise)),
-                statement,
-            )
+            block.enter = lambda otherwise: operations.branch(evaluate, after, otherwise)
             return
-        dot = self._scope.dot = Binding(self._scope.slot())
-        self._emit(
-            lambda after: operations.branch_with(
-                evaluate, dot.slot, after, self._target(otherwise)
-            ),
-            statement,
-        )
+        dot = scope.dot = Binding(scope.slot())
+        block.enter = lambda otherwise: operations.branch_with(evaluate, dot.slot, after, otherwise)
+
+    def _later(self) -> int:
+        """Leave room for an operation that cannot be made yet; return the index after it."""
+        self._operations.append(_RETURN)
+        return len(self._operations)
 
     def _open_range(self, pipe: Pipe, block: _Block) -> None:
         evaluate = self._expressions.value(pipe)
@@ -220,18 +191,10 @@ class _Compiler:
         if missing:
             problem = fail(loop.place, f"undefined variable: {missing}")
             evaluate = _first(evaluate, problem)
-        statement = block.statement
-        self._emit(
-            lambda after: operations.start_range(
-                evaluate, loop, after, self._target(block.otherwise)
-            ),
-            statement,
-        )
-        self._mark(block.step)
-        self._emit(
-            lambda after: operations.next_element(loop, after, self._target(statement.end)),
-            statement,
-        )
+        step = block.step
+        block.loop = loop
+        block.enter = lambda otherwise: operations.start_range(evaluate, loop, step, otherwise)
+        self._later()
 
     def _loop(self, pipe: Pipe) -> tuple[Loop, str]:
         """Lay out the slots of a ``range``; also return a variable that does not exist, if any."""
@@ -261,39 +224,56 @@ class _Compiler:
 
     def _else(self, _node: Else) -> None:
         block = self._blocks[-1]
+        if block.loop is None:
+            block.exits.append(len(self._operations))
+            self._later()
         self._leave_body(block)
-        self._mark(block.otherwise)
         block.in_else = True
 
     def _leave_body(self, block: _Block) -> None:
-        """Emit the jump at the end of a body; restore dot and forget the body's variables."""
-        target = block.step if block.keyword == "range" else block.statement.end
-        self._emit(lambda _after: operations.jump(self._target(target)), block.statement)
+        """End a body: what is done if there is nothing to do starts here. Restore dot."""
+        if block.loop is not None:
+            self._operations.append(operations.jump(block.step))
+        self._operations[block.at] = block.enter(len(self._operations))
         self._scope.dot = block.dot
 
     def _end(self, _node: End) -> None:
         block = self._blocks.pop()
-        if block.in_else:
-            self._scope.dot = block.dot
-        else:
+        if not block.in_else:
             self._leave_body(block)
-            self._mark(block.otherwise)
+        end, body = len(self._operations), block.step
+        if block.loop is not None:
+            body += 1
+            self._operations[block.step] = operations.next_element(block.loop, body, end)
+        for at in block.exits:
+            self._operations[at] = operations.jump(end)
         del self._scope.names[block.names :]
-        self._finish(block.statement, block.outer_touched)
+        self._finish(block.statement, body)
 
     def _break(self, _node: Break) -> None:
         # In the {{else}} of a range, it is still that range that is left.
-        ranges = [block for block in self._blocks if block.keyword == "range"]
-        end = ranges[-1].statement.end
-        self._emit(lambda _after: operations.jump(self._target(end)), _Statement())
+        ranges = [block for block in self._blocks if block.loop is not None]
+        ranges[-1].exits.append(len(self._operations))
+        self._later()
 
     def _continue(self, _node: Continue) -> None:
         step = next(
             block.step
             for block in reversed(self._blocks)
-            if block.keyword == "range" and not block.in_else
+            if block.loop is not None and not block.in_else
         )
-        self._emit(lambda _after: operations.jump(self._target(step)), _Statement())
+        self._operations.append(operations.jump(step))
+
+    _HANDLERS: ClassVar[dict[type, Callable[[_Compiler, Any], None]]] = {
+        Text: _text,
+        Output: _output,
+        Call: _call,
+        Open: _open,
+        Else: _else,
+        End: _end,
+        Break: _break,
+        Continue: _continue,
+    }
 
 
 def _first(evaluate: Evaluate, then: Evaluate) -> Evaluate:
