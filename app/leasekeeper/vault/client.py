@@ -49,8 +49,9 @@ _MOUNT = Manner(repeatable=True, limit_s=_QUICK_S)
 # Nobody waits for a probe, and one that hangs keeps the next from finding out.
 _PROBE = Manner(urgency=Urgency.PROBE, repeatable=True, limit_s=_QUICK_S)
 _RENEWAL = Manner(urgency=Urgency.EXPIRING, repeatable=True)
-# Pauses before a request is sent again to a replica that has not caught up (412), in seconds.
-_CATCHING_UP_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+# Pauses before a request is sent again to a replica that has not caught up (412), in seconds; at
+# None it is given up.
+_CATCHING_UP_S = (0.05, 0.1, 0.2, 0.4, 0.8, None)
 # sys/health of a disaster recovery secondary, which serves nobody until it is promoted.
 _DR_SECONDARY = 472
 _REMEMBERED_LATENCIES = 40
@@ -319,7 +320,7 @@ class VaultClient:
         needs: tuple[str, ...] = (),
         manner: Manner = _ORDINARY,
     ) -> VaultResponse:
-        for pause_s in (*_CATCHING_UP_S, None):
+        for pause_s in _CATCHING_UP_S:
             sent = self._transport.send(method, f"/v1/{path}", headers or {}, body, manner=manner)
             try:
                 return await self._answer(operation, path, sent, body, needs)
@@ -337,44 +338,32 @@ class VaultClient:
         body: object = None,
         needs: tuple[str, ...] = (),
     ) -> VaultResponse:
-        attributes = {"vault.operation": operation, "vault.path": path}
-        with span(f"vault {operation}", attributes) as note:
-            response = await self._answered(operation, path, sent, body, needs)
-            note("vault.request_id", response.request_id)
+        with span(f"vault {operation}", {"vault.operation": operation, "vault.path": path}) as note:
+            path = path.removesuffix("?list=true")
+            serial, started, request_id = self.token_serial, now(), ""
+            try:
+                reply = await sent
+                raise_for_status(reply, operation, path, body)
+                response = (secret_of if operation in _SECRETS else response_of)(reply.body)
+                request_id = response.request_id
+                _insist(response, operation, path, needs)
+            except VaultError as error:
+                error.operation, error.path = operation, path
+                if isinstance(error, BadAnswer):
+                    error.message = f"{operation} {path!r}: bad answer: {error.message}"
+                if isinstance(error, VaultDenied):
+                    error.token_serial = serial
+                self._note(operation, error)
+                VAULT_REQUESTS.inc(operation, _result(error))
+                raise
+            finally:
+                VAULT_REQUEST_SECONDS.observe(now() - started, operation, request_id=request_id)
+            if operation != "health":
+                self.reachability.seen()
+                self.latencies_s.append(now() - started)
+            VAULT_REQUESTS.inc(operation, "ok")
+            note("vault.request_id", request_id)
             return response
-
-    async def _answered(
-        self,
-        operation: str,
-        path: str,
-        sent: Awaitable[Reply],
-        body: object,
-        needs: tuple[str, ...],
-    ) -> VaultResponse:
-        path = path.removesuffix("?list=true")
-        serial, started, request_id = self.token_serial, now(), ""
-        try:
-            reply = await sent
-            raise_for_status(reply, operation, path, body)
-            response = (secret_of if operation in _SECRETS else response_of)(reply.body)
-            request_id = response.request_id
-            _insist(response, operation, path, needs)
-        except VaultError as error:
-            error.operation, error.path = operation, path
-            if isinstance(error, BadAnswer):
-                error.message = f"{operation} {path!r}: bad answer: {error.message}"
-            if isinstance(error, VaultDenied):
-                error.token_serial = serial
-            self._note(operation, error)
-            VAULT_REQUESTS.inc(operation, _result(error))
-            raise
-        finally:
-            VAULT_REQUEST_SECONDS.observe(now() - started, operation, request_id=request_id)
-        if operation != "health":
-            self.reachability.seen()
-            self.latencies_s.append(now() - started)
-        VAULT_REQUESTS.inc(operation, "ok")
-        return response
 
     def _note_slow(self) -> None:
         error = VaultUnavailable(f"a request to Vault has had no answer for {SLOW_S:.0f} s")

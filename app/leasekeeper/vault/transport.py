@@ -74,10 +74,11 @@ class Manner:
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A request on its way, and the clock that ends it."""
+    """A request on its way, when it ends at the latest, and the clock that sees to that."""
 
     since: float
-    clock: asyncio.Timeout | None = None
+    end: float
+    clock: asyncio.Timeout
     slow: bool = False
     interrupted: bool = False
 
@@ -180,9 +181,13 @@ class Transport:
         self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, manner: Manner
     ) -> Reply:
         limit_s = min(manner.limit_s, self._settings.timeout)
-        running = _Running(now())
+        # Nearly every request is answered long before its time is up, so one that is watched gets
+        # a timer only once it is slow.
+        limited = manner.alone or limit_s <= SLOW_S
+        clock = asyncio.timeout(limit_s if limited else None)
+        running = _Running(now(), now() + limit_s, clock)
         try:
-            async with asyncio.timeout(limit_s) as running.clock:
+            async with clock:
                 if manner.alone:
                     return await self._send(method, url, headers, data, manner)
                 self._watch(running)
@@ -200,13 +205,13 @@ class Transport:
         return reply
 
     def _watch(self, running: _Running) -> None:
-        """Let `interrupt` end *running*, and tell when it turns out to be slow."""
+        """Let `interrupt` end *running*, and notice when it turns out to be slow."""
         self._running[running] = None
-        # One timer, for the oldest: nearly every request is answered long before it is slow.
         if self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(SLOW_S, self._end_patience)
 
     def _end_patience(self) -> None:
+        """Tell who has become slow, and wait for the next: one timer for all."""
         self._patience = None
         for running in self._running:
             slow_at = running.since + SLOW_S
@@ -216,6 +221,8 @@ class Transport:
                 return
             if not running.slow:
                 running.slow = True
+                if running.clock.when() is None:
+                    running.clock.reschedule(running.end)
                 self.on_slow()
 
     def renew_connections(self) -> None:
@@ -234,8 +241,8 @@ class Transport:
         self.renew_connections()
         for running in self._running:
             end = max(running.since + SLOW_S, now())
-            if running.clock is not None and end < (running.clock.when() or math.inf):
-                running.interrupted = True
+            if end < running.end and not running.clock.expired():
+                running.interrupted, running.end = True, end
                 running.clock.reschedule(end)
 
     @property
