@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
-from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.clock import EARLY_S, now
 from leasekeeper.secrets.request import SecretRequest
 from tests.fakes.fake_vault import FakeVault
 from tests.fakes.secret_world import CREDS, KV, World
@@ -77,6 +78,23 @@ async def test_a_token_hand_over_does_not_re_read_static_secrets(vault: FakeVaul
 
     assert vault.count("POST", "auth/approle/login") >= 4
     assert vault.count("GET", "secret/data/product") == 1
+
+
+async def test_readings_again_share_moments_that_are_spread_over_the_interval(
+    vault: FakeVault,
+) -> None:
+    vault.kv2 = {f"s{n}": {"a": "b"} for n in range(200)}
+    world = World(vault, secrets={"static_secret_render_interval": "5s"})
+    async with world.running(*(SecretRequest.read(f"secret/s{n}") for n in range(200))):
+        await asyncio.sleep(1)
+        began, first = now(), len(vault.requests)
+        await asyncio.sleep(20)
+    read = [at for at, _, path in vault.requests[first:] if path.startswith("secret/data/")]
+
+    assert len(read) >= 200 * 20 // 5
+    assert max((at + EARLY_S) % 0.05 for at in read) < 0.02
+    per_second = Counter(int(at - began) for at in read)
+    assert min(per_second[second] for second in range(20)) >= 20
 
 
 async def test_a_revoked_lease_is_healed_within_the_probe_interval(vault: FakeVault) -> None:
