@@ -33,6 +33,7 @@ class Leasekeeper:
         env: Mapping[str, str] | None = None,
         config: str | None = None,
         cwd: Path | None = None,
+        module: str = "leasekeeper",
     ) -> None:
         self.arguments = arguments or ("run",)
         self.port = free_port()
@@ -43,6 +44,7 @@ class Leasekeeper:
             **(env or {}),
         }
         self.cwd = cwd
+        self.module = module
         self.lines: list[str] = []
         self.stderr = ""
         self._new_line = asyncio.Event()
@@ -53,7 +55,7 @@ class Leasekeeper:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "leasekeeper",
+            self.module,
             *self.arguments,
             env=self.env,
             cwd=self.cwd,

@@ -99,11 +99,15 @@ async def _read(reader: asyncio.StreamReader, connection: int) -> Request | None
 
 @contextlib.asynccontextmanager
 async def serving(
-    script: Script | bytes, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    script: Script | bytes,
+    *,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[Wire]:
-    """Serve *script*, or always the same bytes, on a free port of *host*."""
+    """Serve *script*, or always the same bytes, on *port* (or a free one) of *host*."""
     wire = Wire((lambda _: script) if isinstance(script, bytes) else script)
-    server = await asyncio.start_server(wire._serve, host, 0, ssl=tls, limit=2**26)
+    server = await asyncio.start_server(wire._serve, host, port, ssl=tls, limit=2**26)
     wire.port = server.sockets[0].getsockname()[1]
     wire.address = f"http{'s' if tls else ''}://127.0.0.1:{wire.port}"
     try:

@@ -72,6 +72,8 @@ web.not_listening warning: error code
     no /health
 vault.unreachable warning: error hint code
     nobody serves behind the address
+vault.name trouble: host / reason
+    DNS fails, or does not answer within a second: the addresses that it gave last are used
 vault.reachable_again info: after_s
     and how long it took
 clock.changed warning: missed_s

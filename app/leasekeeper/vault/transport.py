@@ -29,7 +29,7 @@ from leasekeeper.vault.failures import (
     harmless_cause,
     unavailable,
 )
-from leasekeeper.vault.pool import Pool
+from leasekeeper.vault.pool import Names, Pool
 from leasekeeper.vault.proxies import proxy_for
 from leasekeeper.vault.tls import TlsFiles
 
@@ -124,6 +124,7 @@ class Transport:
         # Now, so that unusable files end the start; after a redirect into TLS otherwise.
         self._tls = TlsFiles(settings) if self._base.scheme == "https" else None
         self._tls_check_at = -math.inf
+        self._names = Names()
         self._pool: Pool | None = None
         self._own: Pool | None = None
         self._retired: list[Pool] = []
@@ -253,9 +254,9 @@ class Transport:
     @property
     def _where(self) -> str:
         proxy = self._proxy
-        return f"{self._base}" + (
-            f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
-        )
+        through = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
+        old = " (at its last known address: the name cannot be resolved now)"
+        return f"{self._base}{through}{old if self._names.failing else ''}"
 
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, manner: Manner
@@ -314,9 +315,9 @@ class Transport:
 
     def _pool_for(self, *, alone: bool) -> Pool:
         if alone:
-            self._own = self._own or Pool(reuse=False)
+            self._own = self._own or Pool(self._names, reuse=False)
             return self._own
-        self._pool = self._pool or Pool(reuse=True)
+        self._pool = self._pool or Pool(self._names, reuse=True)
         return self._pool
 
     def _retire_if_idle(self) -> None:
@@ -369,7 +370,7 @@ class Transport:
         """Close every connection."""
         pools = [pool for pool in (self._pool, self._own, *self._retired) if pool is not None]
         self._pool, self._own, self._retired = None, None, []
-        await asyncio.gather(*(pool.close() for pool in pools))
+        await asyncio.gather(*(pool.close() for pool in pools), self._names.close())
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
