@@ -26,6 +26,8 @@ HOUR = 3600.0
 FOR_EVER = 1e9
 # Tasks simulated at a time: small heaps are quick.
 _PART = 500
+# With fewer tasks the busiest second says more about chance than about a fleet.
+_FEWEST = 500
 
 _FLEET = Scenario(
     tasks=10_000,
@@ -86,12 +88,19 @@ def _simulate(scenarios: dict[str, Scenario], jobs: int) -> dict[str, Log]:
                 parts[pool.submit(simulate, scenario, members)] = name
         for done, part in enumerate(as_completed(parts), 1):
             logs[parts[part]] += part.result()
-            print(
-                f"[{time.monotonic() - began:4.0f} s] {done} of {len(parts)} parts",
-                file=sys.stderr,
-                flush=True,
-            )
+            _tell(time.monotonic() - began, done, len(parts))
     return logs
+
+
+def _scaled(scenario: Scenario, scale: int) -> Scenario:
+    scale = min(scale, max(scenario.tasks // _FEWEST, 1))
+    return replace(scenario, tasks=scenario.tasks // scale, weight=scenario.weight * scale)
+
+
+def _tell(took_s: float, done: int, parts: int) -> None:
+    left_s = took_s / done * (parts - done)
+    told = f"[{took_s:4.0f} s] {done} of {parts} parts, {left_s:.0f} s left"
+    print(told, file=sys.stderr, flush=True)
 
 
 def _result(scenario: Scenario, log: Log) -> dict[str, Any]:
@@ -118,10 +127,7 @@ def main() -> None:
         name: scenario for name, scenario in SCENARIOS.items() if options.only in (None, name)
     }
     scale = 20 if options.quick else options.scale
-    scenarios = {
-        name: replace(scenario, tasks=scenario.tasks // scale, weight=scenario.weight * scale)
-        for name, scenario in scenarios.items()
-    }
+    scenarios = {name: _scaled(scenario, scale) for name, scenario in scenarios.items()}
     logs = _simulate(scenarios, options.jobs)
     results: dict[str, Any] = {
         "scenarios": {name: _result(scenarios[name], log) for name, log in logs.items()}
