@@ -357,10 +357,11 @@ class VaultClient:
                 VAULT_REQUESTS.inc(operation, _result(error))
                 raise
             finally:
-                VAULT_REQUEST_SECONDS.observe(now() - started, operation, request_id=request_id)
+                took_s = now() - started
+                VAULT_REQUEST_SECONDS.observe(took_s, operation, request_id=request_id)
             if operation != "health":
                 self.reachability.seen()
-                self.latencies_s.append(now() - started)
+                self.latencies_s.append(took_s)
             VAULT_REQUESTS.inc(operation, "ok")
             note("vault.request_id", request_id)
             return response

@@ -181,12 +181,12 @@ class Transport:
     async def _within_limit(
         self, method: str, url: URL, headers: Mapping[str, str], data: bytes | None, manner: Manner
     ) -> Reply:
-        limit_s = min(manner.limit_s, self._settings.timeout)
+        since, limit_s = now(), min(manner.limit_s, self._settings.timeout)
         # Nearly every request is answered long before its time is up, so one that is watched gets
         # a timer only once it is slow.
         limited = manner.alone or limit_s <= SLOW_S
         clock = asyncio.timeout(limit_s if limited else None)
-        running = _Running(now(), now() + limit_s, clock)
+        running = _Running(since, since + limit_s, clock)
         try:
             async with clock:
                 if manner.alone:
