@@ -22,6 +22,13 @@ _NUMBERS = """
 -4096 0x10 0b11 0o17 'a' '\\n' 1_000 1e6 12345.5 3i 1e20 5e-324
 """
 _OTHERS = "true false nil . $ .x $.a.b"
+_TYPED = """
+(sprig_int64 7)|(parseUint "5")|(parseInt "-3")|(sprig_float64 "2.5")|(sprig_toDecimal "17")
+(sprig_atoi "12")|(sprig_semver "1.2.3-rc.1+b").Major|(sprig_untilStep 1 9 3)|(sprig_until 0)
+(sprig_fromJson `{"a":[1,{"b":null}],"c":"<&>"}`)|(sprig_urlParse "//h/p?q#f")
+(sprig_splitn "," 2 "a,b,c")|(splitToMap "," "=" "")|(parseYAML "{}")|(parseJSON "[]")
+(sprig_regexFindAll "[a-c]" "abcd" -1)|(sprig_list nil)
+"""
 _LISTS = """
 (sprig_list)|(sprig_list 1 2 3)|(sprig_list "b" "a" "c")|(sprig_list 1 "a" nil 2.5 true)
 (split "," "x,y,,z")|(parseJSON `[1,"a",null,[true],{"k":1.5}]`)|(sprig_until 4)
@@ -40,15 +47,32 @@ _MAPS = """
 """
 _TIMES = """
 (sprig_toDate "2006-01-02" "2023-05-06")|(sprig_toDate "2006-01-02 15:04:05" "1999-12-31 23:59:59")
-(sprig_toDate "2006-01-02" "nonsense")|(sprig_mustToDate "2006-01-02" "2024-02-29")
+(sprig_toDate "2006-01-02" "0987-12-31")|(sprig_mustToDate "2006-01-02" "2024-02-29")
 """
 _LAYOUTS = r"""
 "2006-01-02"|"Mon Jan _2 15:04:05 2006"|"2006-01-02T15:04:05Z07:00"|"02/01/06 03:04PM"
 "Monday, January 2"|"15:04:05.000"|"002 .00 -0700 MST"|""|"1 2 3 4 5 6"
 """
 _ZONES = '"UTC"|"America/New_York"|"Asia/Kolkata"|"Nowhere"|""'
-# NAME KINDS: F format, G one without *, s text, n number, l list, m map, a anything, t time, L its
-# layout, Z zone, * any number of the last.
+_VERSIONS = '"1.2.3"|"v1.2"|"1.0.0-rc.1"|"2"|"1.2.3-beta+5"|"x"|"01.2"|"0.0.3"'
+_CONSTRAINTS = """
+">=1.2.3"|"^1.2"|"~1.2.x"|"*"|"!=1"|"1 - 2"|">1, <3"|">1 || <0.5"|"=<2"|">=1.2-0"|"^0.0.3"|"nope"
+"""
+# What takes part only in these methods: an address, or the time of day, shows elsewhere.
+_METHODS = """
+Add D|AddDate iii|After T|Before T|Equal T|Compare T|Sub T|Round D|Truncate D|Format L|Unix|Year
+Month|Day|YearDay|Weekday|Hour|Minute|Second|Nanosecond|IsZero|UTC|IsDST|GoString|Location|UnixMilli
+String|Local|UnixMicro|UnixNano|Nope
+"""
+_SPAN_METHODS = """
+Abs|Hours|Minutes|Seconds|Milliseconds|Microseconds|Nanoseconds|String|Round D|Truncate D
+"""
+_VERSION_METHODS = """
+Major|Minor|Patch|Prerelease|Metadata|Original|String|IncMajor|IncMinor|IncPatch|Compare V|Equal V
+LessThan V|GreaterThan V|Compare a
+"""
+# NAME KINDS: F format, s text, n number, l list, m map, a anything, t time, L its layout, Z zone,
+# v version, c constraint, d name of a template, i small number, * any number of the last.
 _FUNCTIONS = """
 print a*|println a*|printf Fa*|len l|len s|len m|index la|index ma|index an|slice snn|slice ln
 eq aa|eq aaa|ne aa|lt nn|lt ss|le aa|gt nn|ge aa|and aa|or aa|and aaa|not a|html a|js a|urlquery a
@@ -59,7 +83,8 @@ parseInt s|parseUint s|parseJSON s|parseYAML s|toJSON a|toJSONPretty a|toUnescap
 toUnescapedJSONPretty a|toTOML m|toYAML m|toJSON m|toYAML l|toTOML a|in la|in ss|contains al
 containsAll ll|containsAny ll|containsNone ll|containsNotAll ll|explodeMap m|mergeMap mm
 mergeMapWithOverride mm|add nn|subtract nn|multiply nn|divide nn|modulo nn|minimum nn|maximum nn
-regexMatch ss|regexReplaceAll sss|spew_sdump s|spew_sdump n|spew_sprintf Gn*
+regexMatch ss|regexReplaceAll sss|spew_sdump s|spew_sdump n|spew_sprintf Fn*|spew_sprintf Fs*
+sprig_derivePassword isss|sprig_decryptAES ss|timestamp sa|secret|secrets|file|plugin
 sprig_abbrev ns|sprig_abbrevboth nns
 sprig_cat a*|sprig_contains ss|sprig_hasPrefix ss|sprig_hasSuffix ss|sprig_indent ns
 sprig_initials s|sprig_join sa|sprig_nindent ns|sprig_nospace s|sprig_plural ssn
@@ -82,7 +107,7 @@ sprig_add1f a|sprig_addf a*|sprig_atoi s|sprig_biggest aa|sprig_ceil a|sprig_div
 sprig_float64 a|sprig_floor a|sprig_int a|sprig_int64 a|sprig_max aa|sprig_maxf aa|sprig_min aa
 sprig_minf aa|sprig_mod nn|sprig_mul aa|sprig_mulf aa|sprig_round an|sprig_sub aa|sprig_subf aa
 sprig_toDecimal a|sprig_base s|sprig_clean s|sprig_dir s|sprig_ext s|sprig_isAbs s|sprig_osBase s
-sprig_urlParse s|sprig_urlJoin m|sprig_semver s|sprig_semverCompare ss|sprig_duration a
+sprig_urlParse s|sprig_urlJoin m|sprig_semver v|sprig_semverCompare cv|sprig_duration a
 sprig_durationRound a|sprig_regexMatch ss|sprig_regexFind ss|sprig_regexFindAll ssn
 sprig_regexReplaceAll sss|sprig_regexReplaceAllLiteral sss|sprig_regexSplit ssn
 sprig_regexQuoteMeta s|sprig_repeat ns|sprig_htmlDate a
@@ -99,7 +124,7 @@ sprig_date Lt|sprig_dateInZone LtZ|sprig_date_in_zone LtZ|sprig_dateModify st
 sprig_must_date_modify st|sprig_mustDateModify st|sprig_date_modify st|sprig_htmlDateInZone tZ
 sprig_htmlDate t|sprig_unixEpoch t|sprig_toDate Ls|sprig_mustToDate Ls|toJSON t|toYAML t|print t
 sprig_kindOf t|sprig_typeOf t|sprig_duration n|sprig_durationRound t
-env s|envOrDefault ss|mustEnv s|executeTemplate sa|executeTemplate sa|scratch.Get s|scratch.Key s
+env s|envOrDefault ss|mustEnv s|executeTemplate da|executeTemplate d|scratch.Get s|scratch.Key s
 scratch.Set sa|scratch.SetX sa|scratch.MapSet ssa|scratch.MapSetX ssa|scratch.MapValues s
 """
 _FLAGS = ["", "", "+", "-", "#", " ", "0", "+#"]
@@ -130,14 +155,20 @@ _texts = st.sampled_from(re.findall(r'"(?:\\.|[^"\\])*"|`[^`]*`', _TEXTS))
 _numbers = st.sampled_from(_NUMBERS.split())
 _lists = st.sampled_from(_LISTS.replace(")|(", ")\n(").strip().splitlines())
 _maps = st.sampled_from(_MAPS.replace(")|(", ")\n(").strip().splitlines())
-_anything = st.one_of(_texts, _numbers, _lists, _maps, st.sampled_from(_OTHERS.split()))
+_anything = st.one_of(
+    _texts,
+    _numbers,
+    _lists,
+    _maps,
+    st.sampled_from(_lines(_TYPED)),
+    st.sampled_from(_OTHERS.split()),
+)
 _directives = st.tuples(
     st.sampled_from(_FLAGS), st.sampled_from(_WIDTHS), st.sampled_from(_VERBS)
 ).map(lambda parts: "%" + "".join(parts))
 _formats = st.lists(_directives, min_size=1, max_size=3).map(
     lambda parts: '"' + "|".join(parts) + '"'
 )
-_plain = _formats.filter(lambda text: "*" not in text)
 _LEAVES = {
     "s": _texts,
     "n": _numbers,
@@ -145,8 +176,11 @@ _LEAVES = {
     "m": _maps,
     "a": _anything,
     "F": _formats,
-    "G": _plain,
     "t": st.sampled_from(_lines(_TIMES)),
+    "v": st.sampled_from(_VERSIONS.split("|")),
+    "c": st.sampled_from(_lines(_CONSTRAINTS)),
+    "d": st.sampled_from(['"t"', '"nope"']),
+    "i": st.sampled_from(["0", "1", "-1", "3", "12"]),
     "L": st.sampled_from(_lines(_LAYOUTS)),
     "Z": st.sampled_from(_ZONES.split("|")),
 }
@@ -164,12 +198,31 @@ def _call(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
             # What is no time would be the time of day, and spew shows maps in any order.
             fixed = kind == "t" or name.startswith("spew")
             leaf = _anything if choice == 0 and not fixed else _LEAVES[kind]
-            nested = choice in range(1, 6) and kind not in "FGLZt"
+            nested = choice in range(1, 6) and kind not in "FLZtvcdi"
             arguments.append(draw(inner if nested else leaf))
         return f"({' '.join((name, *arguments))}){draw(st.sampled_from(_CHAINS))}"
 
     return call().map(lambda text: f"({text})" if " | " in text else text)
 
+
+@st.composite
+def _method(draw: st.DrawFn) -> str:
+    """Return a call of a method of a time, a span or a version."""
+    subject, methods = draw(st.sampled_from(_SUBJECTS))
+    name, _, kinds = draw(st.sampled_from(_lines(methods))).partition(" ")
+    arguments = [draw(_METHOD_LEAVES[kind]) for kind in kinds]
+    return f"({' '.join((f'{draw(subject)}.{name}', *arguments))}){draw(st.sampled_from(_CHAINS))}"
+
+
+_versions = _LEAVES["v"].map("(sprig_semver {})".format)
+_spans = st.tuples(_LEAVES["t"], _LEAVES["t"]).map(lambda both: f"({both[0]}.Sub {both[1]})")
+_SUBJECTS = [(_LEAVES["t"], _METHODS), (_spans, _SPAN_METHODS), (_versions, _VERSION_METHODS)]
+_METHOD_LEAVES = _LEAVES | {
+    "T": _LEAVES["t"],
+    "V": _versions,
+    "D": st.sampled_from(["0", "-1", "1000000", "5400000000000", "1.5", "nil"]) | _spans,
+}
+_methods = _method().map(lambda text: f"({text})" if " | " in text else text)
 
 expressions = st.recursive(_anything, _call, max_leaves=6) | _call(_anything)
 
@@ -189,7 +242,7 @@ _BODIES = """{{ $v = $i }}{{ $v }}|{{ with $e }}{{ . }}{{ else }}-{{ end }}
 {{ $v = . }}{{ $v }}|{{ template "t" . }}|{{ if . }}y{{ end }}|{{/* c */}}
 {{ printf "%T" . }},|{{ .a }}"""
 _bodies = st.sampled_from(_lines(_BODIES))
-_actions = expressions.map("{{{{ {} }}}}".format)
+_actions = (expressions | expressions | _methods).map("{{{{ {} }}}}".format)
 blocks = st.tuples(
     st.sampled_from(_OPENINGS),
     st.one_of(_lists, _maps, expressions),
@@ -197,9 +250,12 @@ blocks = st.tuples(
     st.sampled_from(_MIDDLES),
     st.one_of(_bodies, _actions),
 ).map(_block)
+_counted = st.tuples(_LEAVES["i"] | _anything, st.just("") | _LEAVES["i"]).map(
+    lambda bounds: f"{{{{ range $i := loop {bounds[0]} {bounds[1]} }}}}{{{{ . }}}},{{{{ end }}}}"
+)
 PRELUDE = '{{ define "t" }}<{{ . }}>{{ end }}{{ $v := 1 }}{{ $e := 2 }}{{ $i := 3 }}'
 _sound = st.one_of(
-    _actions, _actions, st.lists(blocks | _actions | _bodies, max_size=3).map("".join)
+    _actions, _actions, st.lists(blocks | _actions | _bodies | _counted, max_size=3).map("".join)
 )
 _PIECES = """{{|}}|{{-| -}}|(|)|"|`|'| |\n|.|$|$x|,|:=|=|1|-|+|0x|_|/*|*/|{{/*|end|else
 if|range|break|nil|define|template|block|with|continue|true|e5|é|\\|#|;|.a|..

@@ -68,7 +68,6 @@ METHODS_OF_TIMES = [
         "-1",
     ),
     ('(sprig_toDate "2006-01-02" "2024-02-29").IsDST', "false"),
-    ('printf "%s" (sprig_toDate "2006-01-02" "2024-02-29").MarshalJSON', '"2024-02-29T00:00:00Z"'),
     (
         'printf "%#v" ((sprig_toDate "2006-01-02" "2024-02-29").UTC)',
         "time.Date(2024, time.February, 29, 0, 0, 0, 0, time.UTC)",
@@ -124,6 +123,96 @@ ODDITIES = [
     ("sprig_randAlpha -1", ""),
     ("sprig_randBytes -1", "! runtime error: makeslice: len out of range"),
     ('sprig_genCAWithKey "ca" 1 "x"', "! parsing private key: no PEM data in input"),
+]
+
+FAULTS = [
+    ('sprig_toPrettyJson (sprig_dict "é" (parseYAML "~: 1"))', ""),
+    (
+        'sprig_mustToDate "06" "é\\n\\""',
+        '! parsing time "\\xc3\\xa9\\x0a\\"" as "06": cannot parse "\\xc3\\xa9\\x0a\\"" as "06"',
+    ),
+    (
+        'sprig_mustToDate "2006-01-02\\n" "2020-01-02"',
+        '! parsing time "2020-01-02" as "2006-01-02\\x0a": cannot parse "" as "\\x0a"',
+    ),
+    (
+        'sprig_mustToDate "2006-01-02" "2020-13-02"',
+        '! parsing time "2020-13-02": month out of range',
+    ),
+    (
+        'sprig_mustToDate "2006-01-02" "2020-01-02é"',
+        '! parsing time "2020-01-02\\xc3\\xa9": extra text: "\\xc3\\xa9"',
+    ),
+    (
+        'sprig_decryptAES "abc" "0x1F"',
+        "! runtime error: slice bounds out of range [:16] with capacity 3",
+    ),
+    (
+        'sprig_decryptAES "abc" "AAAAAAAAAAAAAAAAAAAAAA=="',
+        "! runtime error: index out of range [-1]",
+    ),
+    ('sprig_decryptAES "abc" "AAAAAAAAAAAAAAAAAAAAAAA="', "! crypto/cipher: input not full blocks"),
+    (
+        'sprig_decryptAES "abc" "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="',
+        "! runtime error: slice bounds out of range [:-163]",
+    ),
+    (
+        'sprig_decryptAES "abd" "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="',
+        "! runtime error: slice bounds out of range [:-16]",
+    ),
+    (
+        '(sprig_semver "1.0.0").Compare $',
+        "! runtime error: invalid memory address or nil pointer dereference",
+    ),
+    ('(sprig_semver "1.0.0").Equal .', "false"),
+]
+
+# Where in a document the encoder is when a key of a map is no text.
+_NO_NAME = "json: unsupported value: jsontext: object member name must be a string"
+NO_NAMES = [
+    ('toJSON (parseYAML "true: 1")', f"! toJSON: {_NO_NAME} after offset 2"),
+    ('toJSON (parseYAML "a: {true: 1}")', f'! toJSON: {_NO_NAME} within "/a" after offset 7'),
+    (
+        'toJSON (parseYAML "a: [1,{b: {true: 1}}]\\nb: 3\\n0: x")',
+        f'! toJSON: {_NO_NAME} within "/a/1/b" after offset 23',
+    ),
+    (
+        'toJSONPretty (parseYAML "a: [1,{b: {true: 1}}]\\nb: 3\\n0: x")',
+        f'! toJSONPretty: {_NO_NAME} within "/a/1/b" after offset 23',
+    ),
+    (
+        "toUnescapedJSON (parseYAML \"a: ['<&>é',{'b/~c': {true: 1}}]\\nb: 3\\n0: x\")",
+        f'! toUnescapedJSON: {_NO_NAME} within "/a/1/b~1~0c" after offset 32',
+    ),
+    (
+        "toJSON (parseYAML \"a: ['<&>é',{'b/~c': {true: 1}}]\\nb: 3\\n0: x\")",
+        f'! toJSON: {_NO_NAME} within "/a/1/b~1~0c" after offset 47',
+    ),
+    (
+        'toJSON (sprig_list 1 "é" (parseYAML "1.5: 1"))',
+        f'! toJSON: {_NO_NAME} within "/2" after offset 10',
+    ),
+    (
+        'toJSON (sprig_dict "é" (parseYAML "~: 1"))',
+        f'! toJSON: {_NO_NAME} within "/é" after offset 8',
+    ),
+    (
+        'sprig_mustToPrettyJson (sprig_dict "é" (parseYAML "~: 1"))',
+        f'! {_NO_NAME} within "/é" after offset 8',
+    ),
+    (
+        'sprig_mustToRawJson (sprig_dict "<" (parseYAML "~: 1"))',
+        f'! {_NO_NAME} within "/<" after offset 7',
+    ),
+    (
+        'sprig_toRawJson (sprig_dict "<" (parseYAML "~: 1"))',
+        f'! {_NO_NAME} within "/<" after offset 7',
+    ),
+    (
+        'toJSON (sprig_list (sprig_list) (sprig_dict) nil true 1.5 "a\\n" (parseYAML "no: 1"))',
+        f'! toJSON: {_NO_NAME} within "/6" after offset 29',
+    ),
+    ('toJSON (parseYAML "y: {no: 1}\\n")', f"! toJSON: {_NO_NAME} after offset 2"),
 ]
 
 TEXTS = [
@@ -691,6 +780,8 @@ RECORDED = [
     *SPEW,
     *METHODS_OF_TIMES,
     *ODDITIES,
+    *FAULTS,
+    *NO_NAMES,
     *SPRIG_STRINGS,
     *SPRIG_CASE,
     *SPRIG_ENCODINGS,

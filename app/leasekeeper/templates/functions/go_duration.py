@@ -86,10 +86,10 @@ def _part(match: re.Match[str], text: str) -> int:
     if (not whole and not fraction) or len(whole) > _MOST_DIGITS:
         raise _invalid(text)
     if not unit:
-        msg = f"time: missing unit in duration {_quote(text)}"
+        msg = f"time: missing unit in duration {quote(text)}"
         raise GoError(msg)
     if unit not in _UNITS:
-        msg = f"time: unknown unit {_quote(unit)} in duration {_quote(text)}"
+        msg = f"time: unknown unit {quote(unit)} in duration {quote(text)}"
         raise GoError(msg)
     size = _UNITS[unit]
     digits = (fraction or "")[:_MOST_DIGITS].ljust(_MOST_DIGITS, "0")
@@ -97,15 +97,15 @@ def _part(match: re.Match[str], text: str) -> int:
 
 
 def _invalid(text: str) -> GoError:
-    return GoError(f"time: invalid duration {_quote(text)}")
+    return GoError(f"time: invalid duration {quote(text)}")
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """Quote *text* as Go's package time does, which shows bytes where strconv shows letters."""
-    return '"{}"'.format("".join(map(_quoted, encode(text))))
+    return '"{}"'.format("".join(map(_shown, encode(text))))
 
 
-def _quoted(byte: int) -> str:
+def _shown(byte: int) -> str:
     char = chr(byte)
     if char in '"\\':
         return f"\\{char}"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NoReturn
 
+from leasekeeper.templates.functions.go_duration import quote
 from leasekeeper.templates.functions.go_time import DAYS, MONTHS, GoTime, fixed_zone
 from leasekeeper.templates.golang.functions import GoError
-from leasekeeper.templates.golang.quoting import quote
 
 _ELEMENT = re.compile(
     r"January|Jan(?![a-z])|Monday|Mon(?![a-z])|MST|2006|__2|_2(?!006)|002|0[1-6]|15|[12345]|PM|pm"

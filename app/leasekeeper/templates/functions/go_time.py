@@ -18,7 +18,7 @@ from leasekeeper.templates.functions.go_duration import (
 )
 from leasekeeper.templates.golang.functions import Function, GoError
 from leasekeeper.templates.golang.quoting import quote
-from leasekeeper.templates.golang.values import GoInteger, GoStruct, Int64, NilPointer, encode
+from leasekeeper.templates.golang.values import GoInteger, GoStruct, Int64, NilPointer
 
 RFC3339 = "2006-01-02T15:04:05Z07:00"
 RFC3339_NANO = "2006-01-02T15:04:05.999999999Z07:00"
@@ -240,10 +240,6 @@ def _compared(one: GoTime, other: GoTime) -> int:
     return (one.unix_nano > other.unix_nano) - (one.unix_nano < other.unix_nano)
 
 
-def _in_quotes(time: GoTime) -> str:
-    return f'"{time.marshal_text()}"'
-
-
 _METHODS: dict[str, tuple[Any, ...]] = {
     "String": (str,),
     "Format": (lambda time, layout: time.format(layout), "string"),
@@ -267,8 +263,6 @@ _METHODS: dict[str, tuple[Any, ...]] = {
     "In": (_in, Location),
     "IsDST": (lambda time: bool(time.moment.dst()),),
     "GoString": (lambda time: time.in_go,),
-    "MarshalJSON": (lambda time: encode(_in_quotes(time)),),
-    "MarshalText": (lambda time: encode(time.marshal_text()),),
     "Add": (GoTime.plus, Duration),
     "Round": (lambda time, unit: time.to_multiple(unit, rounded), Duration),
     "Truncate": (lambda time, unit: time.to_multiple(unit, truncated), Duration),

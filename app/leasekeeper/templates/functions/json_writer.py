@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from leasekeeper.templates.functions.deep import check_extent
 from leasekeeper.templates.functions.documents import TextStruct, is_nil, struct_members
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.numbers import format_float
+from leasekeeper.templates.golang.quoting import quote
 from leasekeeper.templates.golang.values import (
     NIL_CONTAINERS,
     GoStruct,
+    byte_length,
     encode,
     is_float,
     kind,
@@ -39,7 +42,33 @@ def to_json(value: Any, *, html: bool = True, indent: str = "") -> str:
     :raises GoError: if JSON has no words for the value.
     """
     check_extent(value)
-    return _Writer(_SPECIAL_IN_HTML if html else _SPECIAL, indent).value(value, "\n")
+    special = _SPECIAL_IN_HTML if html else _SPECIAL
+    try:
+        return _Writer(special, indent).value(value, "\n")
+    except _NoName as fault:
+        if indent:  # Go indents what it has written without
+            return to_json(value, html=html)
+        raise GoError(fault.located) from None
+
+
+class _NoName(GoError):
+    """A key of a map is no text. *pointer* leads to the map, *offset* is how far the writer is."""
+
+    def __init__(self) -> None:
+        super().__init__("json: unsupported value: jsontext: object member name must be a string")
+        self.pointer = ""
+        self.offset = 2
+
+    def inside(self, name: str, before: Iterable[str]) -> None:
+        """Note that the map is, or is in, the member *name*, before which there are others."""
+        self.pointer = f"/{name.replace('~', '~0').replace('/', '~1')}{self.pointer}"
+        self.offset += 1 + sum(byte_length(part) + 1 for part in before)
+
+    @property
+    def located(self) -> str:
+        """The message, and where it was."""
+        within = f" within {quote(self.pointer)}" if self.pointer else ""
+        return f"{self}{within} after offset {self.offset}"
 
 
 class _Writer:
@@ -72,10 +101,23 @@ class _Writer:
         if isinstance(value, TextStruct):
             return self._string(value.marshal_text())
         inner = newline + self._indent
+        parts: list[str] = []
         if isinstance(value, list):
-            return self._block("[]", [self.value(item, inner) for item in value], newline)
+            for at, item in enumerate(value):
+                try:
+                    parts.append(self.value(item, inner))
+                except _NoName as fault:
+                    fault.inside(str(at), parts)
+                    raise
+            return self._block("[]", parts, newline)
         members = struct_members(value) if isinstance(value, GoStruct) else _sorted(value)
-        return self._block("{}", [self._member(*member, inner) for member in members], newline)
+        for name, member in members:
+            try:
+                parts.append(self._member(name, member, inner))
+            except _NoName as fault:
+                fault.inside(name, [*parts, self._string(name)])
+                raise
+        return self._block("{}", parts, newline)
 
     def _block(self, brackets: str, members: list[str], newline: str) -> str:
         if not members:
@@ -116,8 +158,7 @@ def _member_name(key: Any) -> str:
         return key
     if isinstance(key, int) and kind(key) != "bool":
         return str(int(key))
-    msg = "json: unsupported value: jsontext: object member name must be a string after offset 2"
-    raise GoError(msg)
+    raise _NoName
 
 
 functions = FunctionTable()

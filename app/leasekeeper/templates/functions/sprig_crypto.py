@@ -85,19 +85,28 @@ def encrypt_aes(password: str, text: str) -> str:
     return base64.b64encode(iv + encryptor.update(padded) + encryptor.finalize()).decode()
 
 
+def _incomplete(text: str, data: bytes) -> str:
+    """Return where Go runs out of the *data* that was encoded as *text*, if it does."""
+    if len(data) < _BLOCK:
+        capacity = len(text) // 4 * 3
+        return f"runtime error: slice bounds out of range [:{_BLOCK}] with capacity {capacity}"
+    if len(data) % _BLOCK:
+        return "crypto/cipher: input not full blocks"
+    return "runtime error: index out of range [-1]" if len(data) == _BLOCK else ""
+
+
 @functions.add("sprig_decryptAES", "string", "string")
 def decrypt_aes(password: str, text: str) -> str:
     """Return what `encrypt_aes` made *text* of."""
     if not text:
         return ""
     data = encode(decode_base64(text))
-    if len(data) < 2 * _BLOCK or len(data) % _BLOCK:
-        msg = "the encrypted text is not whole"
-        raise GoError(msg)
+    if problem := _incomplete(text, data):
+        raise GoError(problem)
     decryptor = _cipher(password, data[:_BLOCK]).decryptor()
     padded = decryptor.update(data[_BLOCK:]) + decryptor.finalize()
     if padded[-1] > len(padded):
-        msg = "the password is not the one the text was encrypted with"
+        msg = f"runtime error: slice bounds out of range [:{len(padded) - padded[-1]}]"
         raise GoError(msg)
     return decode(padded[: len(padded) - padded[-1]])
 

@@ -115,6 +115,8 @@ def coerce(value: Any, parameter: Parameter, place: Node, *, typed_nil: bool) ->
     if value is None:
         if issubclass(parameter.python, _NILABLE) and not typed_nil:
             return _nil(parameter)
+        if parameter.go_type.startswith("*") and not typed_nil:
+            return NilPointer(parameter.go_type)
         if typed_nil:
             got = EMPTY_INTERFACE
             raise Fault(place, f"wrong type for value; expected {parameter.go_type}; got {got}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leasekeeper.templates.golang.nodes import Chain, Command, Identifier, Node, Pipe
+from leasekeeper.templates.golang.nodes import Chain, Command, Node, Pipe
 
 
 def place_of(node: Node) -> Node:
@@ -13,8 +13,7 @@ def place_of(node: Node) -> Node:
         elif isinstance(node, Chain):
             node = node.operand
         elif isinstance(node, Command):
-            is_call = isinstance(node.arguments[0], Identifier)
-            node = node.arguments[-1 if is_call else 0]
+            node = node.arguments[-1]
         else:
             return node
 
