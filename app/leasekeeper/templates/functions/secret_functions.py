@@ -61,8 +61,10 @@ def _check_path(path: str, operation: str) -> None:
     if not path:
         msg = f'{operation}: invalid format: ""'
         raise GoError(msg)
+    if operation != "vault.read" or "%" not in path:
+        return
     escape = re.search("%(?![0-9a-fA-F]{2}).{0,2}", path.partition("?")[0])
-    if operation == "vault.read" and escape:
+    if escape:
         msg = f"parse {quote(path)}: invalid URL escape {quote(escape[0])}"
         raise GoError(msg)
 

@@ -33,7 +33,7 @@ def constant_requests(
         seen.add(name)
         definition = definitions[name]
         for pipe in definition.pipes:
-            requests |= _requests(pipe, functions)
+            requests.update(_requests(pipe, functions))
             waiting += _strings(pipe)  # may be given to executeTemplate
         waiting += [
             statement.invocation.name
@@ -52,25 +52,27 @@ def _strings(pipe: Pipe) -> list[str]:
     ]
 
 
-def _requests(pipe: Pipe, functions: FunctionTable) -> set[SecretRequest]:
+def _requests(pipe: Pipe, functions: FunctionTable) -> list[SecretRequest]:
     """Return the requests that the commands of *pipe* make."""
-    requests = set()
+    requests = []
     piped: list[Node] = []
     for command in pipe.commands:
-        first, *arguments = [*command.arguments, *piped]
-        request = _request(first, arguments, functions)
-        if request is not None:
-            requests.add(request)
+        first = command.arguments[0]
+        if isinstance(first, Identifier):
+            request = _request(first, command.arguments[1:] + piped, functions)
+            requests += [request] if request is not None else []
         # Only a constant can be known at the next command; anything else stops it being constant.
         piped = [first] if len(command.arguments) == 1 else [command]
     return requests
 
 
-def _request(first: Node, arguments: list[Node], functions: FunctionTable) -> SecretRequest | None:
-    function = functions.get(first.name) if isinstance(first, Identifier) else None
+def _request(
+    name: Identifier, arguments: list[Node], functions: FunctionTable
+) -> SecretRequest | None:
+    function = functions.get(name.name)
     if function is None or function.request is None:
         return None
-    values = tuple(node.value for node in arguments if isinstance(node, String))
+    values = tuple([node.value for node in arguments if isinstance(node, String)])
     if len(values) < len(arguments):
         return None
     try:

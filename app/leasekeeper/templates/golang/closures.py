@@ -164,7 +164,8 @@ def invocation(function: Function, arguments: list[Evaluate], command: Node, nam
     """Return a call. GoErrors become faults of the *command*."""
     called = function.call
     known = _known(arguments)
-    arguments = [_plain(argument) for argument in arguments]
+    all_known = len(known) == len(arguments)
+    arguments = [] if all_known else [_plain(argument) for argument in arguments]
 
     def call_with_run(frame: Frame) -> Any:
         values = known or [argument(frame) for argument in arguments]
@@ -197,7 +198,7 @@ def invocation(function: Function, arguments: list[Evaluate], command: Node, nam
 
     if function.run:
         return call_with_run
-    if len(known) == len(arguments):
+    if all_known:
         return call_known
     return call_one if len(arguments) == 1 else call_many
 

@@ -47,7 +47,9 @@ class Cursor:
     def adjoining(self) -> TokenKind | None:
         """Return the kind of the token here, None if a blank is before it."""
         # A blank is a token in Go: whoever looks at it has not seen what comes after it.
-        return None if self._tokens[self.at - 1].spaced else self.peek().kind
+        if self._tokens[self.at - 1].spaced:
+            return None
+        return self.peek().kind
 
     def back(self) -> None:
         """Go back by one token."""

@@ -47,6 +47,7 @@ MAX_HEIGHT = 30
 """Closures call each other no deeper than this; what is higher is computed beforehand."""
 
 _ANYTHING = Parameter.of(ANY)
+_CHAINS = (Field, Variable, Chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ class Expressions:
         first, *arguments = command.arguments
         if isinstance(first, Identifier):
             return self._function(first, command, arguments)
-        if isinstance(first, Field | Variable | Chain):
+        if isinstance(first, _CHAINS):
             return self._fields(first, arguments)
         if arguments:
             place = pipe if isinstance(first, Pipe) else first
@@ -143,7 +144,7 @@ class Expressions:
         """Compile *node* as a value of its own."""
         if isinstance(node, Dot):
             return itemgetter(self._scope.dot.slot)
-        if isinstance(node, Field | Variable | Chain):
+        if isinstance(node, _CHAINS):
             return self._fields(node, [])
         if isinstance(node, Pipe):
             return self.pipe(node)
@@ -167,29 +168,12 @@ class Expressions:
         strict = self._options.strict
         if isinstance(node, Field):
             dot = self._scope.dot
-            read: Evaluate = itemgetter(dot.slot)
-            return Base(
-                read=read, names=node.names, node=node, place=node, origin=dot, strict=strict
-            )
+            return Base(itemgetter(dot.slot), node.names, node, node, dot, strict)
         if isinstance(node, Variable):
             candidates = self._scope.candidates(node.name)
             origin = candidates[0] if len(candidates) == 1 else None
-            return Base(
-                read=self._variable(node),
-                names=node.names,
-                node=node,
-                place=node,
-                origin=origin,
-                strict=strict,
-            )
-        return Base(
-            read=self._operand(node.operand),
-            names=node.names,
-            node=node,
-            place=place_of(node),
-            origin=None,
-            strict=strict,
-        )
+            return Base(self._variable(node), node.names, node, node, origin, strict)
+        return Base(self._operand(node.operand), node.names, node, place_of(node), None, strict)
 
     def _fields(self, node: Field | Variable | Chain, arguments: list[Node]) -> Evaluate:
         if isinstance(node, Variable) and not node.names:
@@ -211,7 +195,7 @@ class Expressions:
         """Compile *node*, and whether Go would know its value as an ``interface {}``."""
         if isinstance(node, CONSTANTS):
             return _constant_argument(node, _ANYTHING), NEVER
-        if isinstance(node, Field | Variable | Chain) and node.names:
+        if isinstance(node, _CHAINS) and node.names:
             base = self._base(node)
             return chain(base), is_interface(base)
         if isinstance(node, Variable):

@@ -208,6 +208,7 @@ class _Lexer:
     def _action(self, at: int) -> int:
         """Add the tokens of the action whose inside starts at *at*; return where it ends."""
         text, add, match_token = self._text, self._tokens.append, self._token.match
+        right, doubtful = _K.RIGHT_DELIM, self._doubtful
         while True:
             match = match_token(text, at)
             if match is None:
@@ -217,12 +218,12 @@ class _Lexer:
             value, end = match[group], match.end()
             # Only a name can be a keyword.
             kind = _KEYWORDS.get(value) or _KINDS[group]
-            if kind is _K.RIGHT_DELIM:
+            if kind is right:
                 if self._parens:
                     raise _BadTokenError(at, "unclosed left paren")
                 add(Token(kind, match.start(group), value))
                 return end
-            if kind in self._doubtful:
+            if kind in doubtful:
                 self._check(kind, at, value)
             add(Token(kind, at, value, end > at + len(value)))
             at = end

@@ -47,7 +47,7 @@ class Bool(Node):
     __slots__ = ("value",)
 
     def __init__(self, position: int, value: bool) -> None:
-        super().__init__(position)
+        self.position = position
         self.value = value
 
     def pieces(self) -> list[str | Node]:
@@ -58,7 +58,7 @@ class String(Node):
     __slots__ = ("literal", "value")
 
     def __init__(self, position: int, literal: str, value: str) -> None:
-        super().__init__(position)
+        self.position = position
         self.literal = literal
         self.value = value
 
@@ -72,7 +72,7 @@ class Number(Node):
     __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "literal")
 
     def __init__(self, position: int, literal: str) -> None:
-        super().__init__(position)
+        self.position = position
         self.literal = literal
         self.as_int: int | None = None
         self.as_uint: int | None = None
@@ -89,7 +89,7 @@ class Identifier(Node):
     __slots__ = ("name",)
 
     def __init__(self, position: int, name: str) -> None:
-        super().__init__(position)
+        self.position = position
         self.name = name
 
     def pieces(self) -> list[str | Node]:
@@ -102,7 +102,7 @@ class Field(Node):
     __slots__ = ("names",)
 
     def __init__(self, position: int, names: tuple[str, ...]) -> None:
-        super().__init__(position)
+        self.position = position
         self.names = names
 
     def pieces(self) -> list[str | Node]:
@@ -115,7 +115,7 @@ class Variable(Node):
     __slots__ = ("name", "names")
 
     def __init__(self, position: int, name: str, names: tuple[str, ...] = ()) -> None:
-        super().__init__(position)
+        self.position = position
         self.name = name
         self.names = names
 
@@ -129,7 +129,7 @@ class Chain(Node):
     __slots__ = ("height", "names", "operand")
 
     def __init__(self, position: int, operand: Node, names: tuple[str, ...]) -> None:
-        super().__init__(position)
+        self.position = position
         self.operand = operand
         self.names = names
         self.height = operand.height
@@ -147,7 +147,7 @@ class Command(Node):
     __slots__ = ("arguments", "height")
 
     def __init__(self, position: int) -> None:
-        super().__init__(position)
+        self.position = position
         self.arguments: list[Node] = []
         self.height = 0
 
@@ -165,7 +165,7 @@ class Pipe(Node):
     __slots__ = ("assigns", "commands", "height", "variables")
 
     def __init__(self, position: int) -> None:
-        super().__init__(position)
+        self.position = position
         self.commands: list[Command] = []
         self.variables: list[str] = []
         self.assigns = False
@@ -185,10 +185,12 @@ class Pipe(Node):
 
         A pipeline that is nothing but another one in parentheses adds none.
         """
+        first = self.commands[0]
+        if len(first.arguments) == 1 and len(self.commands) == 1 and not self.variables:
+            self.height = first.height = first.arguments[0].height
+            return
         for command in self.commands:
-            heights = [argument.height for argument in command.arguments]
-            alone = len(heights) == 1 and len(self.commands) == 1 and not self.variables
-            command.height = heights[0] if alone else max(heights) + 1
+            command.height = 1 + max([argument.height for argument in command.arguments])
             self.height = max(self.height, command.height)
 
 
@@ -222,7 +224,7 @@ class Action(Node):
     __slots__ = ("pipe",)
 
     def __init__(self, pipe: Pipe) -> None:
-        super().__init__(pipe.position)
+        self.position = pipe.position
         self.pipe = pipe
 
     def pieces(self) -> list[str | Node]:
@@ -235,7 +237,7 @@ class Invocation(Node):
     __slots__ = ("name", "pipe")
 
     def __init__(self, position: int, name: str, pipe: Pipe | None) -> None:
-        super().__init__(position)
+        self.position = position
         self.name = name
         self.pipe = pipe
 

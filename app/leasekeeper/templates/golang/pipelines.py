@@ -134,12 +134,14 @@ class PipelineParser:
                 self._operand(stack[-1].at(token), opened.pipe)
 
     def _open(self, context: str, end: TokenKind) -> _OpenPipe:
-        opened = _OpenPipe(self._cursor.peek().position, context, end)
-        self._declarations(opened.pipe, context)
+        token = self._cursor.peek()
+        opened = _OpenPipe(token.position, context, end)
+        if token.kind is _K.VARIABLE:
+            self._declarations(opened.pipe, context)
         return opened
 
     def _declarations(self, pipe: Pipe, context: str) -> None:
-        """Parse ``$x :=``, ``$x =`` and, for ``range``, ``$i, $x :=``, if they are there."""
+        """Parse ``$x :=``, ``$x =`` or, for ``range``, ``$i, $x :=``, if the variable is one."""
         cursor = self._cursor
         while cursor.peek().kind is _K.VARIABLE:
             start = cursor.at
@@ -190,26 +192,21 @@ class PipelineParser:
     def _operand(self, command: Command, node: Node) -> None:
         """Add *node*, with the fields that follow it, to the *command*."""
         cursor = self._cursor
-        following = cursor.adjoining()
-        if following is _K.FIELD:
-            node = self._fields(node)
-            following = cursor.adjoining()
+        fields = []
+        while (following := cursor.adjoining()) is _K.FIELD:
+            fields.append(cursor.next())
+        command.arguments.append(self._chain(node, fields) if fields else node)
         if following in _OPERANDS:
             cursor.unexpected(cursor.next(), "operand")
-        command.arguments.append(node)
 
-    def _fields(self, node: Node) -> Node:
-        cursor = self._cursor
-        first = cursor.peek()
-        names: list[str] = []
-        while cursor.adjoining() is _K.FIELD:
-            names.append(cursor.next().value[1:])
+    def _chain(self, node: Node, fields: list[Token]) -> Node:
+        first, names = fields[0], [field.value[1:] for field in fields]
         if isinstance(node, Field):
             return Field(first.position, (*node.names, *names))
         if isinstance(node, Variable):
             return Variable(first.position, node.name, (*node.names, *names))
         if isinstance(node, _VALUES):
-            cursor.fail(f"unexpected . after term {quote(source(node))}", first)
+            self._cursor.fail(f"unexpected . after term {quote(source(node))}", first)
         return Chain(first.position, node, tuple(names))
 
     def _function(self, token: Token) -> Node:

@@ -129,7 +129,7 @@ class _Compiler:
         """Have the operations of *statement* before *own* go on here when they are given up."""
         pending = self._scope.touched[statement.touched :]
         end = len(self._operations)
-        if pending or statement.first + 1 < end:
+        if pending or end > statement.first + 1:
             resume = Resume(end, tuple(sorted(set(pending))))
             self._resumes.update(dict.fromkeys(range(statement.first, own), resume))
 
