@@ -122,14 +122,15 @@ class OutputLoop:
             tell_application=tell_application,
             fence=fence,
         )
-        self._turns = [self._turn(plan) for plan in self._make.plans(list(sources), groups)]
+        plans = self._make.plans(list(sources), groups)
+        self._turns = {plan.place: self._turn(plan) for plan in plans}
         if in_memory is not None:
-            self._turns.append(Turn(in_memory, IN_MEMORY, self._serve))
+            self._turns[""] = Turn(in_memory, IN_MEMORY, self._serve)
         self._schedules: dict[str, Schedule] = {}
         self._group: asyncio.TaskGroup | None = None
         self._users: defaultdict[Dependency, set[Turn]] = defaultdict(set)
         self._required: set[Dependency] = set()
-        self._unsettled = set(self._turns)
+        self._unsettled = set(self._turns.values())
         self.left_behind: set[str] = set()
         """Ids of leases in files that are not ours any more, and stay."""
         if not self._unsettled:
@@ -141,12 +142,12 @@ class OutputLoop:
     @property
     def outputs(self) -> tuple[Output, ...]:
         """Every output, as the configuration wants it now."""
-        return tuple(output for turn in self._turns for output in turn.shown.outputs)
+        return tuple(output for turn in self._turns.values() for output in turn.shown.outputs)
 
     @property
     def unsettled(self) -> list[Output]:
         """The outputs that have not been in place yet."""
-        waiting = (turn for turn in self._turns if turn in self._unsettled)
+        waiting = (turn for turn in self._turns.values() if turn in self._unsettled)
         return [output for turn in waiting for output in turn.shown.outputs]
 
     @property
@@ -154,7 +155,7 @@ class OutputLoop:
         """The group of each output that is in one, both by their labels."""
         return {
             output.label: turn.shown.label
-            for turn in self._turns
+            for turn in self._turns.values()
             for output in turn.shown.outputs
             if output is not turn.shown
         }
@@ -174,7 +175,7 @@ class OutputLoop:
         self._store.subscribe(self._changed)
         async with asyncio.TaskGroup() as self._group:
             self._group.create_task(self._files.run(), name="watch template files")
-            for turn in self._turns:
+            for turn in self._turns.values():
                 self._begin(turn)
             await self._crashed.wait()
             assert self._bug is not None
@@ -191,7 +192,7 @@ class OutputLoop:
             self._group.create_task(schedule.run(), name=f"outputs on {turn.mount}")
             if turn.mount != IN_MEMORY:
                 self._group.create_task(self._watch(turn.mount), name=f"patrol on {turn.mount}")
-        self._depend(turn, frozenset(), turn.used)
+        self._depend(turn)
         self._wake(turn)
 
     # -- another configuration ------------------------------------------------------------------
@@ -209,18 +210,16 @@ class OutputLoop:
         """
         self._patrol.every(lifecycle.repair_interval or math.inf)
         plans = {plan.place: plan for plan in self._make.plans(list(sources), groups)}
-        known = {turn.place: turn for turn in self._turns if turn.place}
-        gone = [turn for place, turn in known.items() if place not in plans]
+        known = [place for place in self._turns if place]
+        gone = [self._turns.pop(place) for place in known if place not in plans]
         changed = [
             place
-            for place, turn in known.items()
+            for place, turn in self._turns.items()
             if place in plans and self._replan(turn, plans[place])
         ]
-        added = [place for place in plans if place not in known]
-        self._turns = [turn for turn in self._turns if turn not in gone]
+        added = [place for place in plans if place not in self._turns]
         for place in added:
-            turn = self._turn(plans[place])
-            self._turns.append(turn)
+            turn = self._turns[place] = self._turn(plans[place])
             if not self.settled.released:
                 self._unsettled.add(turn)
             if self._group is not None:
@@ -238,9 +237,10 @@ class OutputLoop:
     @property
     def used(self) -> frozenset[Dependency]:
         """Everything that outputs are made from, those in place included."""
-        in_place = (each.published_snapshots for turn in self._turns for each in turn.unit.outputs)
+        turns = self._turns.values()
+        in_place = (each.published_snapshots for turn in turns for each in turn.unit.outputs)
         return frozenset().union(
-            *(turn.used for turn in self._turns),
+            *(turn.used for turn in turns),
             (snapshot.request for snapshots in in_place for snapshot in snapshots),
         )
 
@@ -257,8 +257,8 @@ class OutputLoop:
         return True
 
     async def _end(self, turn: Turn, *, remove: bool) -> None:
-        for users in self._users.values():
-            users.discard(turn)
+        for dependency in turn.woken_by:
+            self._users[dependency].discard(turn)
         self._unsettled.discard(turn)
         self._release_if_settled()
         if (schedule := self._schedules.get(turn.mount)) is not None:
@@ -277,7 +277,7 @@ class OutputLoop:
     @property
     def busy(self) -> bool:
         """Whether a change has come that is not published yet. What is tried again is no change."""
-        return any(turn.dirty or turn.refreshing for turn in self._turns)
+        return any(turn.dirty or turn.refreshing for turn in self._turns.values())
 
     def failures(self) -> list[tuple[Output, AgentError]]:
         """Return every output that is failing, with its error."""
@@ -298,12 +298,13 @@ class OutputLoop:
         await self._files.close()
         await self._nursery.close(grace_s=deadline_s)
         rest_s = max(ends_at - now(), 0.0)
-        notifiers = [each for turn in self._turns for each in turn.shown.notifiers]
+        turns = self._turns.values()
+        notifiers = [each for turn in turns for each in turn.shown.notifiers]
         await asyncio.gather(*(notifier.close(grace_s=rest_s) for notifier in notifiers))
         if remove_s:
             with suppress(TimeoutError):
                 async with asyncio.timeout(remove_s):
-                    await asyncio.gather(*(turn.unit.remove() for turn in self._turns))
+                    await asyncio.gather(*(turn.unit.remove() for turn in turns))
         await self._workers.close(grace_s=CLEAN_UP_S)
 
     def _changed(self, dependency: Dependency) -> None:
@@ -345,12 +346,13 @@ class OutputLoop:
         """Wake whatever is not as it was left: with nothing else to do, its turn is a repair."""
 
         def suspect(turn: Turn) -> None:
-            if turn in self._turns:
+            if self._turns.get(turn.place) is turn:
                 self._schedules[mount].wake(turn)
 
-        await self._patrol.walk(
-            mount, lambda: [turn for turn in self._turns if turn.mount == mount], suspect
-        )
+        def posts() -> list[Turn]:
+            return [turn for turn in self._turns.values() if turn.mount == mount]
+
+        await self._patrol.walk(mount, posts, suspect)
 
     def _retry_at(self, unit: Unit) -> float:
         if unit.error is None or not unit.error.retryable:
@@ -365,6 +367,7 @@ class OutputLoop:
             if wanted is turn.successor:
                 self._end_notifiers(turn.unit)
                 turn.unit, turn.made_of, turn.successor = wanted, turn.successor_of, None
+                self._depend(turn)
         elif wanted is turn.successor:
             await self._publish(turn, turn.unit, self._attempt(turn, turn.unit))
             turn.hand_on()
@@ -392,9 +395,8 @@ class OutputLoop:
 
     def _finish(self, turn: Turn, unit: Unit, attempts: list[Attempt]) -> Any:
         """Return what is to be published, or None when there is nothing."""
-        before = turn.used
         rendering = unit.finish(attempts)
-        self._depend(turn, before, turn.used)
+        self._depend(turn)
         if rendering is None:
             for output in unit.outputs:
                 RENDERS.inc(output.label, output.outcome.value)
@@ -426,9 +428,10 @@ class OutputLoop:
             await self._workers.run(PROGRAMS, run_all, attempts, deadline_s=None)
         return attempts
 
-    def _depend(
-        self, turn: Turn, before: frozenset[Dependency], used: frozenset[Dependency]
-    ) -> None:
+    def _depend(self, turn: Turn) -> None:
+        """Let *turn* be woken by what it uses now, and have that kept fresh."""
+        before, used = turn.woken_by, turn.used
+        turn.woken_by = used
         for dependency in before - used:
             self._users[dependency].discard(turn)
         for dependency in used - before:

@@ -92,6 +92,8 @@ class Turn:
     """When changes have come to rest."""
     latest: float = math.inf
     retry_at: float = math.inf
+    woken_by: frozenset[Dependency] = frozenset()
+    """Whose changes it is told."""
 
     @property
     def name(self) -> str:

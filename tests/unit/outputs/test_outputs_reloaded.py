@@ -51,7 +51,8 @@ async def test_the_old_source_goes_on_until_the_new_one_has_been_published(tmp_p
     path = world.output("app", Text(A))
     async with world.running() as loop:
         world.sources.clear()
-        world.output("app", Text(B))
+        source = Text(B)
+        world.output("app", source)
         await apply(world, loop)
         waiting = named(loop, "app")
         assert (path.read_text(), waiting.waiting_for) == ("a1", ("kv/b",))
@@ -70,9 +71,11 @@ async def test_the_old_source_goes_on_until_the_new_one_has_been_published(tmp_p
         await asyncio.sleep(1)
         assert path.read_text() == "b1"
         assert (named(loop, "app"), loop.used) == (waiting, {B})
+        renders = source.renders
         world.store.put(A, "a3")
         await asyncio.sleep(10)
         assert path.read_text() == "b1"
+        assert source.renders == renders
 
 
 async def test_going_back_to_what_is_in_place_is_no_change(tmp_path: Path) -> None:
