@@ -327,15 +327,14 @@ class OutputLoop:
         turn.dirty = False  # a change from here on needs another render
         wanted = turn.shown
         attempts = self._attempt(turn, wanted)
-        if (
-            attempts is not None
-            and wanted is turn.unit
-            and any(each.content is None for each in attempts)
-        ):
-            self._finish(turn, wanted, attempts)
+        if attempts is None:
+            turn.refreshing = True
+            return self._refresh_later(turn, wanted)
+        rendering = self._finish(turn, wanted, attempts)
+        if rendering is None and wanted is turn.unit:
             return self._next_at(turn)  # it is paused or has failed: there is nothing to wait for
         turn.refreshing = True
-        return self._refresh(turn, wanted, attempts)
+        return self._refresh(turn, wanted, rendering)
 
     async def _repair(self, turn: Turn) -> float:
         if not await turn.unit.repair():
@@ -359,9 +358,12 @@ class OutputLoop:
             return math.inf  # the same data would give the same result
         return now() + RETRY.delay(unit.failures - 1, self._rng)
 
-    async def _refresh(self, turn: Turn, wanted: Unit, attempts: list[Attempt] | None) -> float:
+    async def _refresh_later(self, turn: Turn, wanted: Unit) -> float:
+        return await self._refresh(turn, wanted, await self._render(turn, wanted))
+
+    async def _refresh(self, turn: Turn, wanted: Unit, rendering: Any) -> float:
         """Publish what is *wanted* now or, while that cannot be had, what was wanted before."""
-        if await self._publish(turn, wanted, attempts):
+        if await self._publish(wanted, rendering):
             self._unsettled.discard(turn)
             self._release_if_settled()
             if wanted is turn.successor:
@@ -369,7 +371,7 @@ class OutputLoop:
                 turn.unit, turn.made_of, turn.successor = wanted, turn.successor_of, None
                 self._depend(turn)
         elif wanted is turn.successor:
-            await self._publish(turn, turn.unit, self._attempt(turn, turn.unit))
+            await self._publish(turn.unit, await self._render(turn, turn.unit))
             turn.hand_on()
         turn.refreshing = False
         return self._next_at(turn)
@@ -378,10 +380,13 @@ class OutputLoop:
         turn.retry_at = self._retry_at(turn.shown)
         return min(turn.retry_at, turn.unit.next_at)
 
-    async def _publish(self, turn: Turn, unit: Unit, attempts: list[Attempt] | None) -> bool:
+    async def _render(self, turn: Turn, unit: Unit) -> Any:
+        attempts = self._attempt(turn, unit)
         if attempts is None:
             attempts = await self._attempt_in_thread(unit)
-        rendering = self._finish(turn, unit, attempts)
+        return self._finish(turn, unit, attempts)
+
+    async def _publish(self, unit: Unit, rendering: Any) -> bool:
         if rendering is None:
             return False
         with span("publish", {"leasekeeper.output": unit.label}) as note:
@@ -394,7 +399,10 @@ class OutputLoop:
         return published
 
     def _finish(self, turn: Turn, unit: Unit, attempts: list[Attempt]) -> Any:
-        """Return what is to be published, or None when there is nothing."""
+        """Return what is to be published, or None when there is nothing.
+
+        To be called without waiting after the render, or it would miss what changes meanwhile.
+        """
         rendering = unit.finish(attempts)
         self._depend(turn)
         if rendering is None:

@@ -483,6 +483,23 @@ async def test_on_published_hears_of_the_snapshots_behind_unchanged_content_too(
         assert loop.outputs[0].generation == 1
 
 
+async def test_a_change_right_after_the_first_render_is_not_missed(tmp_path: Path) -> None:
+    world = World(tmp_path, Store(a="a1"))
+    text = Text(A)
+
+    def write(values: Values) -> str:
+        if text.renders == 1:
+            asyncio.get_running_loop().call_soon(world.store.put, A, "a2")
+        return values[A]
+
+    text.write = write
+    path = world.output("app", text)
+
+    async with world.running():
+        await asyncio.sleep(1)
+        assert path.read_text() == "a2"
+
+
 async def test_a_change_during_a_publish_leads_to_one_more_publish(tmp_path: Path) -> None:
     world = World(tmp_path, Store(a="a1"))
     source = Text(A)
