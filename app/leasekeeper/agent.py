@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from leasekeeper.files.task_folders import TaskFolders
     from leasekeeper.membership import Membership
     from leasekeeper.secrets.memory import Memory
+    from leasekeeper.secrets.saved import SavedSecret
     from leasekeeper.supervise.supervisor import Supervisor
     from leasekeeper.web.control import Control, TokenFile
     from leasekeeper.web.listeners import Listeners
@@ -111,6 +112,7 @@ class Agent:
         self._environ = dict(os.environ if environ is None else environ)
         self._app: Supervisor | None = None
         self._memory: Memory | None = None
+        self._kept: dict[SecretRequest, SavedSecret] = {}
         self._folders: TaskFolders | None = None
         self.stop = asyncio.Event()
 
@@ -212,6 +214,21 @@ class Agent:
             from leasekeeper.secrets.memory import open_memory
 
             self._memory = await open_memory(self._settings)
+        self._kept = await self._read_back()
+
+    async def _read_back(self) -> dict[SecretRequest, SavedSecret]:
+        """Return the certificates that outputs of the last run still hold."""
+        places = [
+            (request, section.destination)
+            for section, source in self._sources
+            for request in source.static_requests()
+            if request.kept_in_output
+        ]
+        if not places:
+            return {}
+        from leasekeeper.secrets.certificates import certificates_on_disk
+
+        return await certificates_on_disk(places)
 
     def _web(self, view: View) -> Listeners | None:
         settings = self._settings.web
@@ -375,6 +392,7 @@ class Agent:
             rng=rng,
             on_error=_report_bug,
             memory=memory,
+            kept=self._kept,
             empty_versions=self._dialect == "vault_agent",
         )
         workers = FileWorkers()

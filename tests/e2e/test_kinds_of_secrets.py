@@ -131,6 +131,24 @@ async def test_certificate_key_and_chain_come_from_one_issue_and_are_rotated(
     assert first != second
 
 
+async def test_a_restart_makes_no_certificate_anew_that_an_output_still_holds(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    """As with Vault Agent's pkiCert; other names are another certificate, and that at once."""
+    text = '{{ with pkiCert "pki/issue/product" "common_name=%s.product.internal" }}%s{{ end }}'
+    fields = "{{ .Cert }}{{ .Key }}{{ range .CAChain }}{{ . }}{{ end }}"
+    gateway, role = world.parts.gateway, world.parts.settings.role
+    before = gateway.count("/v1/pki/issue/")
+    written = []
+    for name in ("kept", "kept", "other"):
+        settings = config(role, template(tmp_path / "pem", text % (name, fields)))
+        await once(world, settings)
+        written.append((tmp_path / "pem").read_text(encoding="utf-8"))
+
+    assert written[0] == written[1] != written[2]
+    assert gateway.count("/v1/pki/issue/") - before == 2
+
+
 def _modulus(folder: Path) -> int:
     """Return the public number that certificate and key share."""
     certificate = x509.load_pem_x509_certificate((folder / "cert").read_bytes())

@@ -20,12 +20,14 @@ class SecretRequest:
 
     *path* is as written in the template, without surrounding blanks and slashes, and may carry a
     query (``secret/data/app?version=3``) when reading. *arguments* are the ``key=value`` pairs of
-    a write, sorted by key; they may hold secrets and stay out of `repr`.
+    a write, sorted by key; they may hold secrets and stay out of `repr`. *kept_in_output*: what the
+    last run wrote may still hold the answer.
     """
 
     operation: Operation
     path: str
     arguments: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    kept_in_output: bool = field(default=False, compare=False)
 
     def __hash__(self) -> int:
         """Hash what tells nearly all requests apart: they are looked up all the time."""

@@ -45,6 +45,7 @@ class SecretStore:
         rng: Random,
         on_error: Callable[[str, BaseException], None],
         memory: Memory | None = None,
+        kept: dict[SecretRequest, SavedSecret] | None = None,
         empty_versions: bool = False,
     ) -> None:
         self._settings = settings
@@ -52,6 +53,7 @@ class SecretStore:
         self._client = client
         self._nursery = Nursery(on_error)
         self._listeners: list[Callable[[SecretRequest], None]] = []
+        self._memory, self._kept = memory, kept or {}
         self._schedule = Schedule(self._nursery, concurrency=_CONCURRENCY)
         self._context = KeeperContext(
             client=client,
@@ -63,7 +65,7 @@ class SecretStore:
             probe_interval_s=settings.probe.interval,
             rng=rng,
             on_snapshot=self._publish,
-            recall=memory.recall if memory else _recall_nothing,
+            recall=self._recall,
             on_change=memory.changed if memory else _tell_nobody,
             empty_versions=empty_versions,
         )
@@ -173,6 +175,11 @@ class SecretStore:
         found = (keeper.saved() for keeper in self.keepers.values())
         return [saved for saved in found if saved is not None]
 
+    def _recall(self, request: SecretRequest) -> SavedSecret | None:
+        """Return what is known of *request* from the last run, once."""
+        kept = self._kept.pop(request, None)
+        return (self._memory and self._memory.recall(request)) or kept
+
     def _publish(self, snapshot: Snapshot) -> None:
         for listener in self._listeners:
             listener(snapshot.request)
@@ -198,10 +205,6 @@ def _budgets(bound: MintBudget, memory: Memory | None) -> MintBudgets:
         spent_ago_s=memory.spent_ago_s,
         before_mint=memory.flush,
     )
-
-
-def _recall_nothing(_request: SecretRequest) -> None:
-    return
 
 
 def _tell_nobody(_at_once: bool) -> None:

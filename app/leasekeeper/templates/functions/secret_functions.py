@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
@@ -143,7 +143,7 @@ def pki_request_of(arguments: tuple[str, ...]) -> SecretRequest | None:
     path, *pairs = arguments
     values = _values(pairs)
     _check_path(path, "vault.read")
-    return SecretRequest.write(path, values)
+    return replace(SecretRequest.write(path, values), kept_in_output=True)
 
 
 @functions.add("pkiCert", "...string", run=True, request=pki_request_of)
