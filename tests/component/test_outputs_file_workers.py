@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
+import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from leasekeeper.errors import PublishError
+from leasekeeper.files import attempt as attempt_module
 from leasekeeper.files.file_workers import THREADS_PER_MOUNT, FileWorkers
+from leasekeeper.files.publish import Publication, PublishedFile
+from leasekeeper.files.target import Target
 
 T = TypeVar("T")
 
@@ -222,3 +229,142 @@ async def test_a_cancelled_caller_does_not_start_its_job(workers: FileWorkers) -
     await workers.run("/", int, deadline_s=5, strand="a")
 
     assert not started.is_set()
+
+
+# -- files of one directory -----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def one_thread() -> AsyncIterator[FileWorkers]:
+    """Takes everything in a known order."""
+    subject = FileWorkers(threads_per_mount=1)
+    yield subject
+    await subject.close(grace_s=5)
+
+
+async def publish(workers: FileWorkers, path: Path, content: bytes = b"new") -> PublishedFile:
+    publication = Publication(Target(path=str(path)), content)
+    return await workers.run_steps("/", publication.steps(), deadline_s=5, strand=path)
+
+
+async def at_once(workers: FileWorkers, *works: Awaitable[T]) -> list[T]:
+    """Let *works* ask for a thread of ``/`` while the only one is busy."""
+    stuck = Stuck()
+    workers.submit("/", stuck)
+    await entered(stuck)
+    outcomes = asyncio.gather(*works)
+    await asyncio.sleep(0)
+    stuck.release.set()
+    return await outcomes
+
+
+class Syncs:
+    """Notes what is made durable, and fails for directories as often as it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.of: list[str] = []
+        self.fail: list[int] = []
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self)
+
+    def __call__(self, fd: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        self.of.append(path)
+        if self.fail and os.path.isdir(path):
+            number = self.fail.pop()
+            raise OSError(number, os.strerror(number))
+        self._fsync(fd)
+
+    @property
+    def directories(self) -> list[str]:
+        return [path for path in self.of if os.path.isdir(path)]
+
+
+async def test_16_files_together_wait_once_for_their_directory(
+    tmp_path: Path, one_thread: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = Syncs(monkeypatch)
+    paths = [tmp_path / str(number) for number in range(16)]
+
+    files = await at_once(one_thread, *(publish(one_thread, path) for path in paths))
+
+    assert all(file.rewritten for file in files)
+    assert {path.read_bytes() for path in paths} == {b"new"}
+    assert len(syncs.of) == 17
+    assert syncs.of[16] == str(tmp_path)
+
+
+async def test_each_directory_is_made_durable_after_the_last_file_that_waits_for_it(
+    tmp_path: Path, one_thread: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = Syncs(monkeypatch)
+    paths = [tmp_path / name for name in ("a/1", "b/1", "a/2", "b/2")]
+
+    await at_once(one_thread, *(publish(one_thread, path) for path in paths))
+    await publish(one_thread, paths[0], b"newer")
+
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    assert syncs.directories == [a, b, a]
+
+
+async def test_a_directory_that_cannot_be_made_durable_fails_all_that_wait_for_it(
+    tmp_path: Path, one_thread: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Syncs(monkeypatch).fail = [errno.EIO]
+    failed, good = [tmp_path / "a" / "1", tmp_path / "a" / "2"], tmp_path / "b" / "1"
+
+    async def refused(path: Path) -> None:
+        with pytest.raises(PublishError) as caught:
+            await publish(one_thread, path)
+        assert (caught.value.path, caught.value.errno) == (str(path), errno.EIO)
+
+    async def taken(path: Path) -> None:
+        assert (await publish(one_thread, path)).rewritten
+
+    await at_once(one_thread, *map(refused, failed), taken(good))
+
+
+async def test_a_directory_that_is_stale_on_the_server_is_tried_again(
+    tmp_path: Path, one_thread: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    Syncs(monkeypatch).fail = [errno.ESTALE]
+
+    files = await at_once(one_thread, *(publish(one_thread, tmp_path / name) for name in "ab"))
+
+    assert [file.rewritten for file in files] == [True, True]
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+async def test_a_directory_that_is_swapped_between_two_files_gets_both_in_its_new_place(
+    tmp_path: Path, one_thread: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second file being there says nothing about the directory of the first."""
+    monkeypatch.setattr(attempt_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    syncs, place = Syncs(monkeypatch), tmp_path / "config"
+    place.mkdir()
+
+    def swap() -> None:
+        place.rename(tmp_path / "moved")
+        place.mkdir()
+
+    await at_once(
+        one_thread,
+        publish(one_thread, place / "a"),
+        one_thread.run("/", swap, deadline_s=5),
+        publish(one_thread, place / "b"),
+    )
+
+    assert sorted(os.listdir(place)) == ["a", "b"]
+    assert str(tmp_path / "moved") not in syncs.directories
+
+
+async def test_a_file_that_is_stuck_does_not_hold_up_one_that_waits_for_its_directory(
+    tmp_path: Path, workers: FileWorkers
+) -> None:
+    stuck = Stuck()
+    workers.submit("/", stuck, strand="stuck")
+    await entered(stuck)
+
+    assert (await publish(workers, tmp_path / "a")).rewritten
+    stuck.release.set()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from leasekeeper.errors import PublishError
+from leasekeeper.files.directory import Steps, alone
 from leasekeeper.files.file_errors import translated
 
 R = TypeVar("R")
@@ -69,10 +70,14 @@ class Attempt(ABC, Generic[R]):
 
         Returns what is in place instead when that is as it should be already.
         """
-        return self._persistently(self._stage)
+        return alone(self._persistently(self._staging))
 
     def commit(self) -> R:
         """Make what is staged durable and show it to readers; stage it first if nothing is."""
+        return alone(self.steps())
+
+    def steps(self) -> Steps[R]:
+        """`commit`, for whoever makes directories durable for many at once."""
         return self._persistently(self._commit)
 
     @abstractmethod
@@ -82,25 +87,29 @@ class Attempt(ABC, Generic[R]):
     @abstractmethod
     def _stage(self) -> R | None: ...
 
+    def _staging(self) -> Steps[R | None]:
+        yield from ()
+        return self._stage()
+
     @abstractmethod
-    def _commit(self) -> R:
+    def _commit(self) -> Steps[R]:
         """Commit; at first, and after a transient failure, nothing may be staged."""
 
-    def _persistently(self, step: Callable[[], T]) -> T:
+    def _persistently(self, step: Callable[[], Steps[T]]) -> Steps[T]:
         self._begun = True
         with translated(self._path, "writing"):
             for pause_s in RETRY_PAUSES_S:
                 try:
-                    return self._cleanly(step)
+                    return (yield from self._cleanly(step))
                 except OSError as error:
                     if error.errno not in TRANSIENT:
                         raise
                 self._revoked.wait(pause_s)
-            return self._cleanly(step)
+            return (yield from self._cleanly(step))
 
-    def _cleanly(self, step: Callable[[], T]) -> T:
+    def _cleanly(self, step: Callable[[], Steps[T]]) -> Steps[T]:
         try:
-            return step()
+            return (yield from step())
         except BaseException:
             self.discard()
             raise

@@ -10,8 +10,12 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, TypeVar
 
 from leasekeeper.files.target import Target, temp_name
+
+T = TypeVar("T")
 
 _DIRECTORY_MODE = 0o755
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -22,6 +26,51 @@ _NOT_DURABLE = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 """What file systems without locks answer."""
+
+
+class Unsynced(NamedTuple):
+    """A directory that was opened at *path*, with a change in it that is not durable yet."""
+
+    path: str
+    fd: int
+
+
+Steps = Generator[Unsynced, None, T]
+"""Blocking work that waits for each directory that it yields to be made durable."""
+
+
+def alone(steps: Steps[T]) -> T:
+    """Take *steps* one after the other, making each directory durable when it comes up."""
+    error: OSError | None = None
+    while True:
+        try:
+            place = next(steps) if error is None else steps.throw(error)
+        except StopIteration as end:
+            outcome: T = end.value
+            return outcome
+        error = make_durable([place])
+
+
+def make_durable(places: Sequence[Unsynced]) -> OSError | None:
+    """Make what happened at *places*, all of one path, durable together; return why not.
+
+    Who finds his change at the path afterwards knows that its directory was meant: a path that
+    leads to another one since it was opened is noticed then.
+    """
+    path, fd = places[0]
+    try:
+        if len(places) == 1:
+            _sync_directory(fd)
+            return None
+        # One of them may have been opened before the path came to lead elsewhere.
+        fd = os.open(path, DIRECTORY_FLAGS)
+        try:
+            _sync_directory(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return error
+    return None
 
 
 def open_directory(target: Target) -> int:
@@ -70,7 +119,7 @@ def create_temp(name: str, directory: int) -> tuple[str, int]:
     raise AssertionError
 
 
-def sync_directory(fd: int) -> None:
+def _sync_directory(fd: int) -> None:
     """Make what happened in the directory durable, where the file system can."""
     try:
         os.fsync(fd)

@@ -3,31 +3,29 @@
 Not asyncio's executor: its threads are joined at the interpreter's exit, so one `fsync` that
 hangs on a hard NFS mount would keep the process from ending, and it is one pool for everything,
 so four hung calls on one mount would stop the files of all others.
+
+What takes `Steps` shares the waiting for directories: one `fsync` serves all that have renamed a
+file there by the time that a thread comes to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from leasekeeper.files.directory import Steps, Unsynced, make_durable
+
 T = TypeVar("T")
+_GoOn = Callable[[OSError | None], None]
 
 THREADS_PER_MOUNT = 4
 """Enough to overlap the round trips of a network file system; each idle thread costs memory."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    # asyncio's debug mode prints what it is handed, and these may carry a secret.
-    function: Callable[..., Any] = field(repr=False)
-    args: tuple[Any, ...] = field(repr=False)
-    strand: Hashable
-    outcome: asyncio.Future[Any] = field(repr=False)
 
 
 class FileWorkers:
@@ -60,30 +58,40 @@ class FileWorkers:
         :raises TimeoutError: if there is no result *deadline_s* seconds from now. None is for
             callers that have a deadline of their own.
         """
-        async with asyncio.timeout(deadline_s):
-            outcome: T = await self._submit(mount, function, args, strand)
-            return outcome
+        return await self.run_steps(
+            mount, _at_once(function, args), deadline_s=deadline_s, strand=strand
+        )
+
+    async def run_steps(
+        self, mount: str, steps: Steps[T], *, deadline_s: float | None, strand: Hashable
+    ) -> T:
+        """Return what *steps* come to, or raise what they raise; otherwise like `run`."""
+        job = self._submit(mount, steps, strand)
+        try:
+            async with asyncio.timeout(deadline_s):
+                outcome: T = await job.outcome
+                return outcome
+        finally:
+            job.steps = None
 
     def submit(
         self, mount: str, function: Callable[..., object], *args: Any, strand: Hashable = None
     ) -> None:
         """Run *function* some time after the strand's earlier jobs; nobody learns the outcome."""
         if not self._closed:
-            outcome = self._submit(mount, function, args, strand)
-            outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+            job = self._submit(mount, _at_once(function, args), strand)
+            job.outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def _submit(
-        self, mount: str, function: Callable[..., Any], args: tuple[Any, ...], strand: Hashable
-    ) -> asyncio.Future[Any]:
+    def _submit(self, mount: str, steps: Steps[Any], strand: Hashable) -> _Job:
         if self._closed:
             msg = "the file workers are closed"
             raise RuntimeError(msg)
         pool = self._pools.get(mount)
         if pool is None:
             pool = self._pools[mount] = _Pool(mount, self._limit)
-        outcome = asyncio.get_running_loop().create_future()
-        pool.add(_Job(function, args, object() if strand is None else strand, outcome))
-        return outcome
+        job = _Job(steps, strand)
+        pool.add(job)
+        return job
 
     async def close(self, *, grace_s: float = 1.0) -> None:
         """Give all jobs *grace_s* seconds to end, then end every thread that is not stuck."""
@@ -98,98 +106,143 @@ class FileWorkers:
             pool.end()
 
 
+def _at_once(function: Callable[..., T], args: tuple[Any, ...]) -> Steps[T]:
+    yield from ()
+    return function(*args)
+
+
+class _Job:
+    """Steps to be taken, and the future that their caller waits for."""
+
+    __slots__ = ("outcome", "steps", "strand")
+
+    def __init__(self, steps: Steps[Any], strand: Hashable) -> None:
+        self.steps: Steps[Any] | None = steps
+        """None when it has begun, or when its caller has gone: they may hold a secret."""
+        self.strand = self if strand is None else strand
+        self.outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+
 class _Pool:
-    """The threads of one mount. Only the event loop hands out jobs, so there is no lock."""
+    """The threads of one mount, which take what is ready from one queue.
+
+    The event loop says which jobs are ready, and is told in one go of all that are done by then.
+    """
 
     def __init__(self, mount: str, limit: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._mount = mount
         self._limit = limit
-        self._waiting: deque[_Job] = deque()
-        self._busy: set[Hashable] = set()
-        self._threads: list[_Thread] = []
-        self._idle: list[_Thread] = []
+        self._strands: dict[Hashable, deque[_Job]] = {}
+        """The job of each that is ready or running, and those behind it."""
+        self._ready: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._unsynced: dict[str, list[tuple[Unsynced, _GoOn]]] = {}
+        self._lock = threading.Lock()  # of the line above
+        self._done: deque[tuple[_Job, Any, BaseException | None]] = deque()
+        self._told = False
+        self._threads: list[threading.Thread] = []
         self.drained = asyncio.Event()
         self.drained.set()
 
     def add(self, job: _Job) -> None:
-        # While the mount hangs, nothing else forgets what nobody waits for any more.
-        self._waiting = deque(each for each in self._waiting if not each.outcome.done())
-        self._waiting.append(job)
-        self.drained.clear()
-        self._dispatch()
+        strand = self._strands.get(job.strand)
+        if strand is None:
+            self._strands[job.strand] = deque([job])
+            self.drained.clear()
+            self._start(job)
+            return
+        # A file that is tried again every minute must not pile up while its mount hangs.
+        while len(strand) > 1 and strand[-1].steps is None:
+            strand.pop()
+        strand.append(job)
 
-    def _dispatch(self) -> None:
-        held_back: deque[_Job] = deque()
-        while self._waiting and (self._idle or len(self._threads) < self._limit):
-            job = self._waiting.popleft()
+    def _start(self, job: _Job) -> None:
+        self._ready.put(partial(self._begin, job))
+        if len(self._threads) < min(len(self._strands), self._limit):
+            name = f"files {self._mount} {len(self._threads)}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _listen(self) -> None:
+        self._told = False  # first this: what is done from here on is told anew
+        while self._done:
+            job, result, error = self._done.popleft()
+            self._next_of(job.strand)
             if job.outcome.done():
                 continue
-            if job.strand in self._busy:
-                held_back.append(job)
-                continue
-            self._busy.add(job.strand)
-            self._thread().inbox.put(job)
-        self._waiting.extendleft(reversed(held_back))
-        if not self._waiting and not self._busy:
-            self.drained.set()
-
-    def _thread(self) -> _Thread:
-        if self._idle:
-            return self._idle.pop()
-        thread = _Thread(f"files {self._mount} {len(self._threads)}", self._report)
-        self._threads.append(thread)
-        return thread
-
-    def _report(self, thread: _Thread, job: _Job, result: Any, error: BaseException | None) -> None:
-        """Take a finished job; called in *thread*."""
-        try:
-            self._loop.call_soon_threadsafe(self._finished, thread, job, result, error)
-        except RuntimeError:
-            # The loop has been closed meanwhile, so nobody waits for this any more.
-            return
-
-    def _finished(
-        self, thread: _Thread, job: _Job, result: Any, error: BaseException | None
-    ) -> None:
-        self._busy.discard(job.strand)
-        self._idle.append(thread)
-        if not job.outcome.done():
             if error is None:
                 job.outcome.set_result(result)
             else:
                 job.outcome.set_exception(error)
-        self._dispatch()
+        if not self._strands:
+            self.drained.set()
+
+    def _next_of(self, name: Hashable) -> None:
+        strand = self._strands[name]
+        strand.popleft()
+        if strand:
+            self._start(strand[0])
+        else:
+            del self._strands[name]
 
     def end(self) -> None:
-        for job in self._waiting:
-            job.outcome.cancel()
-        for thread in self._threads:
-            thread.inbox.put(None)
-        for thread in self._idle:
-            thread.join()
+        for strand in self._strands.values():
+            for job in strand:
+                if job.steps is not None:
+                    job.outcome.cancel()
+                    job.steps = None
+        for _ in self._threads:
+            self._ready.put(None)
+        if self.drained.is_set():  # so none is stuck
+            for thread in self._threads:
+                thread.join()
 
+    # -- in the threads -------------------------------------------------------------------------
 
-class _Thread(threading.Thread):
-    """Runs what comes into its inbox until that is None."""
+    def _serve(self) -> None:
+        while (work := self._ready.get()) is not None:
+            work()
+            del work  # an idle thread must not keep a secret alive
 
-    def __init__(
-        self, name: str, report: Callable[[_Thread, _Job, Any, BaseException | None], None]
-    ) -> None:
-        super().__init__(name=name, daemon=True)
-        self.inbox: SimpleQueue[_Job | None] = SimpleQueue()
-        self._report = report
-        self.start()
-
-    def run(self) -> None:
-        while (job := self.inbox.get()) is not None:
-            self._work(job)
-            del job  # an idle thread must not keep a secret's bytes alive
-
-    def _work(self, job: _Job) -> None:
-        try:
-            result = job.function(*job.args)
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
-            self._report(self, job, None, error)
+    def _begin(self, job: _Job) -> None:
+        steps, job.steps = job.steps, None
+        if steps is None:
+            self._tell(job)
         else:
-            self._report(self, job, result, None)
+            self._go_on(job, steps)
+
+    def _go_on(self, job: _Job, steps: Steps[Any], error: OSError | None = None) -> None:
+        try:
+            place = next(steps) if error is None else steps.throw(error)
+        except StopIteration as end:
+            self._tell(job, end.value)
+        except BaseException as why:  # noqa: BLE001 - it is raised again where it is awaited
+            self._tell(job, error=why)
+        else:
+            self._park(place, partial(self._go_on, job, steps))
+
+    def _park(self, place: Unsynced, go_on: _GoOn) -> None:
+        with self._lock:
+            parked = self._unsynced.setdefault(place.path, [])
+            parked.append((place, go_on))
+            first = len(parked) == 1
+        if first:
+            # Behind what is ready now, which may come to rename something there as well.
+            self._ready.put(partial(self._sync, place.path))
+
+    def _sync(self, path: str) -> None:
+        with self._lock:
+            parked = self._unsynced.pop(path)
+        error = make_durable([place for place, _ in parked])
+        for _, go_on in parked:
+            self._ready.put(partial(go_on, error))
+
+    def _tell(self, job: _Job, result: Any = None, error: BaseException | None = None) -> None:
+        self._done.append((job, result, error))
+        if self._told:
+            return
+        self._told = True
+        # When the loop has been closed meanwhile, nobody waits for this any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._listen)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from leasekeeper.files import directory
 from leasekeeper.files.attempt import Attempt, Fence, no_fence
+from leasekeeper.files.directory import Steps, Unsynced
 from leasekeeper.files.file_errors import translated
 from leasekeeper.files.publish import Fingerprint, Publication, PublishedFile
 from leasekeeper.files.target import Target, prefix_of_temp, temp_name, temp_prefix
@@ -194,19 +195,19 @@ class GenerationSwitch(Attempt[PublishedGeneration]):
             mended=any(file.mended for file in files),
         )
 
-    def _commit(self) -> PublishedGeneration:
+    def _commit(self) -> Steps[PublishedGeneration]:
         if not self._unfinished and (found := self._stage()) is not None:
             return found
         store = store_of(self._path)
         os.chmod(self.temp_path, _MODE)  # the application, another user, has to get through
         os.rename(self.temp_path, os.path.join(store, self._name))
         self._unfinished = self._name
-        _sync(store)
-        self._link(os.path.join(os.path.basename(store), self._name))
+        yield from _durable(store)
+        yield from self._link(os.path.join(os.path.basename(store), self._name))
         self.discard()
         return PublishedGeneration(fingerprint=(self._name, self._marks), rewritten=True)
 
-    def _link(self, target: str) -> None:
+    def _link(self, target: str) -> Steps[None]:
         head, name = os.path.split(self._path)
         temp = os.path.join(head, temp_name(name))
         os.symlink(target, temp)
@@ -219,7 +220,7 @@ class GenerationSwitch(Attempt[PublishedGeneration]):
             with contextlib.suppress(OSError):
                 os.unlink(temp)
             raise
-        _sync(head)
+        yield from _durable(head)
         if os.readlink(self._path) != target:
             # The folder was swapped under us, or somebody has switched the link already.
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
@@ -272,9 +273,9 @@ def _sweep(link: str) -> None:
                 os.unlink(path)
 
 
-def _sync(path: str) -> None:
+def _durable(path: str) -> Steps[None]:
     fd = os.open(path, directory.DIRECTORY_FLAGS)
     try:
-        directory.sync_directory(fd)
+        yield Unsynced(path, fd)
     finally:
         os.close(fd)

@@ -169,7 +169,7 @@ class Kept(ABC, Generic[C]):
                 return found
             await check(attempt.temp_path)
         # Stages as well what is not staged yet: one way to a thread and back instead of two.
-        return await self._workers.run(mount, attempt.commit, deadline_s=None, strand=path)
+        return await self._workers.run_steps(mount, attempt.steps(), deadline_s=None, strand=path)
 
     def _note(self, found: Published, *, restored: bool) -> None:
         self._fingerprint = found.fingerprint

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from leasekeeper.files import directory
 from leasekeeper.files.attempt import Attempt, Fence, no_fence
+from leasekeeper.files.directory import Steps, Unsynced
 from leasekeeper.files.file_errors import OWNER_HINT, publish_error, translated
 from leasekeeper.files.target import Target, temp_name
 
@@ -166,11 +167,11 @@ class Publication(Attempt[PublishedFile]):
         self._check_revoked()
         return None
 
-    def _commit(self) -> PublishedFile:
+    def _commit(self) -> Steps[PublishedFile]:
         # After a transient failure the attempt starts over, staging included.
         if not self._temp and (found := self._stage()) is not None:
             return found
-        self._dress_temp()
+        ours = self._dress_temp()
         os.fsync(self._file)  # where NFS tells of a full volume
         self._allow_switch()
         fd = self._directory
@@ -178,8 +179,8 @@ class Publication(Attempt[PublishedFile]):
             self._back_up()
         os.rename(self._temp, self._target.name, src_dir_fd=fd, dst_dir_fd=fd)
         self._temp, self._renamed = "", True
-        directory.sync_directory(fd)
-        return self._seen_by_readers()
+        yield Unsynced(self._target.directory, fd)
+        return self._seen_by_readers(ours)
 
     def _back_up(self) -> None:
         """Let the file before have a second name, in one step; without one nothing happens.
@@ -198,17 +199,18 @@ class Publication(Attempt[PublishedFile]):
             with contextlib.suppress(OSError):
                 os.unlink(temp, dir_fd=fd)
 
-    def _dress_temp(self) -> None:
+    def _dress_temp(self) -> os.stat_result:
+        status = os.fstat(self._file)
         try:
-            self._dress(self._file)
+            self._dress(self._file, status)
         except PermissionError as error:
             doing, number = "setting mode and owner of the new", error.errno or errno.EPERM
             told = publish_error(self._target.path, doing, number, hint=OWNER_HINT)
             told.code = "LK-FILE-007"
             raise told from error
+        return status
 
-    def _seen_by_readers(self) -> PublishedFile:
-        ours = os.fstat(self._file)
+    def _seen_by_readers(self, ours: os.stat_result) -> PublishedFile:
         with contextlib.suppress(FileNotFoundError):
             status = os.lstat(self._target.path)
             if (ours.st_dev, ours.st_ino) == (status.st_dev, status.st_ino):
@@ -239,14 +241,13 @@ class Publication(Attempt[PublishedFile]):
         if not _holds(fd, self._content):
             return None
         try:
-            mended = self._dress(fd)
+            mended = self._dress(fd, os.fstat(fd))
         except PermissionError:
             return None  # somebody else's file: replace it by one of ours
         return self._published(os.fstat(fd), mended=mended)
 
-    def _dress(self, fd: int) -> bool:
-        """Set mode and owner where they differ; return whether anything did."""
-        status = os.fstat(fd)
+    def _dress(self, fd: int, status: os.stat_result) -> bool:
+        """Set mode and owner where they differ from *status*; return whether anything did."""
         if not self._differs(status):
             return False
         # Group, mode, owner: at no moment may a wrong group or user read, and CAP_CHOWN is enough,

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from leasekeeper.errors import PublishError, TemplateRenderError, ValidationFailed
+from leasekeeper.files.directory import Steps, alone
 from leasekeeper.files.file_workers import FileWorkers, _Job
 from leasekeeper.files.publish import Publication
 from leasekeeper.files.target import Target
@@ -105,6 +106,9 @@ class Text:
         )
 
 
+T = TypeVar("T")
+
+
 class Inline(FileWorkers):
     """Runs every job at once. *hang* makes a named function time out, before or after it ran."""
 
@@ -113,6 +117,13 @@ class Inline(FileWorkers):
         self.hang_before: str | None = None
         self.hang_after: str | None = None
         self.gate: asyncio.Event | None = None
+
+    async def run_steps(self, mount: str, steps: Steps[T], **options: Any) -> T:
+        def commit() -> T:
+            return alone(steps)
+
+        outcome: T = await self.run(mount, commit, **options)
+        return outcome
 
     async def run(
         self, mount: str, function: Callable[..., Any], *args: Any, **_options: Any
@@ -732,14 +743,15 @@ async def test_closing_gives_up_a_publish_at_the_deadline_and_leaves_no_rubbish(
 
 async def test_what_carries_content_does_not_print_it(tmp_path: Path) -> None:
     content = CANARY.encode()
-    outcome = asyncio.get_running_loop().create_future()
-    outcome.set_result(content)
+    publication = Publication(Target(path=str(tmp_path / "app")), content)
+    job = _Job(publication.steps(), "app")
+    job.outcome.set_result(content)
 
     for carrier in (
         Rendering(content=content, snapshots=()),
-        _Job(lambda _content: None, (content,), "app", outcome),
+        publication,
+        job,
         _Content((1, 2, 3), CANARY),
-        Publication(Target(path=str(tmp_path / "app")), content),
     ):
         assert CANARY not in repr(carrier)
 

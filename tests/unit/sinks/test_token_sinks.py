@@ -9,17 +9,18 @@ import asyncio
 import base64
 import errno
 import json
+import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from leasekeeper.errors import VaultDenied, VaultUnavailable
-from leasekeeper.files.file_errors import publish_error
+from leasekeeper.files.directory import Steps, alone
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.publish import Publication
 from leasekeeper.settings.model import LifecycleSection
@@ -80,6 +81,9 @@ class Wrapping:
         return WrapInfo(token=token, ttl_s=round(ttl_s), creation_path="sys/wrapping/wrap")
 
 
+T = TypeVar("T")
+
+
 class Inline(FileWorkers):
     """Runs every job at once, or never when the path in its strand is said to hang.
 
@@ -88,6 +92,13 @@ class Inline(FileWorkers):
 
     hanging: Path | None = None
     late = False
+
+    async def run_steps(self, mount: str, steps: Steps[T], **options: Any) -> T:
+        def commit() -> T:
+            return alone(steps)
+
+        outcome: T = await self.run(mount, commit, **options)
+        return outcome
 
     async def run(
         self, mount: str, function: Callable[..., Any], *args: Any, **options: Any
@@ -159,16 +170,15 @@ def world(tmp_path: Path) -> World:
 
 def refuse_writes(monkeypatch: pytest.MonkeyPatch, path: Path) -> Callable[[], None]:
     """Let the volume of *path* be full until the function returned is called."""
-    full, commit = asyncio.Event(), Publication.commit
+    full, commit = asyncio.Event(), Publication._commit
     full.set()
 
     def fail(publication: Publication) -> Any:
         if full.is_set() and publication._target.path == str(path):
-            publication.discard()
-            raise publish_error(str(path), "writing", errno.ENOSPC)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return commit(publication)
 
-    monkeypatch.setattr(Publication, "commit", fail)
+    monkeypatch.setattr(Publication, "_commit", fail)
     return full.clear
 
 
