@@ -223,6 +223,16 @@ def test_a_directory_in_the_way_is_an_error_with_a_hint(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["a"]
 
 
+def test_a_file_that_has_changed_since_it_held_something_else_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    old = publish(Target(path=str(path)), b"old")
+    path.write_bytes(b"new")
+
+    publication = Publication(Target(path=str(path)), b"new", other=old.fingerprint)
+
+    assert not publication.commit().rewritten
+
+
 def test_a_device_is_never_replaced() -> None:
     before = os.lstat("/dev/null")
 

@@ -237,6 +237,19 @@ def test_a_file_costs_12_calls_and_two_of_them_wait_for_the_disk(
         calls.clear()
 
 
+def test_a_file_that_is_known_to_hold_something_else_is_not_read(
+    tmp_path: Path, calls: Counter[str]
+) -> None:
+    target = Target(path=str(tmp_path / "out"))
+    old = Publication(target, b"old").commit()
+    calls.clear()
+
+    Publication(target, b"new", other=old.fingerprint).commit()
+
+    assert calls.total() == 12
+    assert calls["read"] == 0
+
+
 def test_a_file_that_is_there_already_is_read_and_not_written(
     tmp_path: Path, calls: Counter[str]
 ) -> None:

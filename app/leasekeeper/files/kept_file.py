@@ -46,7 +46,8 @@ class KeptFile(Kept[bytes]):
         return await self._in_thread("looking at", is_missing, self._path)
 
     def _attempt(self, content: bytes) -> Publication:
-        return Publication(self._target, content, fence=self._fence)
+        other = None if self.holds(content) else self._fingerprint
+        return Publication(self._target, content, fence=self._fence, other=other)
 
     def _looks_good(self, fingerprint: Any) -> bool:
         return is_as_published(self._path, fingerprint)

@@ -109,11 +109,20 @@ def remove_published(path: str, fingerprint: Fingerprint) -> bool:
 class Publication(Attempt[PublishedFile]):
     """An attempt to put *content* at *target*: staged in a temporary file beside it, then renamed.
 
-    A file with wrong mode or owner that holds the content already is put right in place.
+    A file with wrong mode or owner that holds the content already is put right in place. One with
+    the fingerprint *other* is known to hold something else, and not read.
     """
 
-    def __init__(self, target: Target, content: bytes, *, fence: Fence = no_fence) -> None:
+    def __init__(
+        self,
+        target: Target,
+        content: bytes,
+        *,
+        fence: Fence = no_fence,
+        other: Fingerprint | None = None,
+    ) -> None:
         super().__init__(target.path, fence)
+        self._other = other
         self._target = target
         self._content = content
         self._renamed = False
@@ -225,6 +234,8 @@ class Publication(Attempt[PublishedFile]):
             return None
         directory.check_replaceable(status)
         if not stat.S_ISREG(status.st_mode) or status.st_size != len(self._content):
+            return None
+        if Fingerprint.of(status) == self._other:  # a rotation often comes in the same size
             return None
         try:
             fd = os.open(self._target.name, _READ_FLAGS, dir_fd=self._directory)
