@@ -57,7 +57,8 @@ def raise_for_status(reply: Reply, operation: str, path: str, body: object) -> N
 def _error(reply: Reply, operation: str, path: str, message: str) -> VaultError:
     status = reply.status
     if not reply.from_vault or 300 <= status < 400:
-        strange = _unavailable(reply, f"{message}, which is not Vault's answer", _IN_BETWEEN)
+        why = ": it is not JSON, or nothing that Vault says" if status < 300 else ""
+        strange = _unavailable(reply, f"{message}, which is not Vault's answer{why}", _IN_BETWEEN)
         strange.code = "LK-VAULT-006"
         return strange
     if status == 403:

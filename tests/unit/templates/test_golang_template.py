@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -108,6 +109,26 @@ def test_a_syntax_error_names_template_line_and_column() -> None:
     error = caught.value
     assert error.message == 'template: app:2: function "nope" not defined'
     assert (error.template, error.line, error.column) == ("app", 2, 8)  # é is two bytes
+
+
+@pytest.mark.parametrize(
+    ("template", "blamed"),
+    [
+        ("{{ (or -7 -8).x }}", "-7"),
+        ("{{ (or 0 -8 9).x }}", "-8"),
+        ("{{ (and 1 2).x }}", "2"),
+        ('{{ (or (and 0 (or "a" 2)) (and 1 0 5)).a }}', "0"),
+        ("{{ printf (5 | and 0 2) }}", "0"),
+        ('{{ range (or "a" "b") }}{{ end }}', '"a"'),
+        ('{{ define "t" }}{{ (or . 5 6).x }}{{ end }}{{ template "t" 0 }}', "5"),
+        ('{{ range $e := 2 }}{{ (or $e "z").q }}{{ end }}', '"z"'),
+    ],
+)
+def test_what_fails_after_and_or_or_is_blamed_on_the_argument_where_it_stopped(
+    template: str, blamed: str
+) -> None:
+    with pytest.raises(TemplateRenderError, match=re.escape(f"at <{blamed}>: ")):
+        render(template)
 
 
 def test_a_render_error_names_template_line_and_column() -> None:

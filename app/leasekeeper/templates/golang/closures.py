@@ -250,16 +250,20 @@ def _failed(command: Node, name: str, error: GoError) -> Fault:
 
 
 def short_circuit(
-    arguments: Sequence[Evaluate], unset: Sequence[int], *, stop_at: bool
+    arguments: Sequence[Evaluate], unset: Sequence[int], *, stop_at: bool, stopped: int
 ) -> Evaluate:
-    """Return an ``or`` (*stop_at* true) or an ``and``; *unset* are the variables it may declare."""
+    """Return an ``or`` (*stop_at* true) or an ``and``; *unset* are the variables it may declare.
+
+    The slot *stopped* is to hold which argument was the last.
+    """
 
     def logic(frame: Frame) -> Any:
         for slot in unset:
             frame[slot] = UNSET
         value = None
-        for argument in arguments:
+        for at, argument in enumerate(arguments):
             value = argument(frame)
+            frame[stopped] = at
             if truth(value) is stop_at:
                 break
         return value

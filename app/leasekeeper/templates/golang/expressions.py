@@ -65,6 +65,8 @@ class Expressions:
         self._options = options
         self._scope = scope
         self._spilled: dict[int, int] = {}
+        self.stopped: dict[Node, int] = {}
+        """The slot that says where an ``and`` or ``or`` has stopped, by its command."""
 
     # --- pipelines ----------------------------------------------------------------------------
 
@@ -214,7 +216,7 @@ class Expressions:
         if problem:
             return fail(node, problem)
         if function is _AND or function is _OR:
-            evaluate, _ = self._logic(node.name, arguments)
+            evaluate, _ = self._logic(node.name, command, arguments)
             return evaluate
         if function is _LEN:
             values = [closures.with_nil_type(*self._value_and_type(arguments[0]))]
@@ -232,7 +234,7 @@ class Expressions:
         if problem:
             return piped(fail(node, problem))
         if function is _AND or function is _OR:
-            return self._piped_logic(node.name, arguments)
+            return self._piped_logic(node.name, command, arguments)
         *parameters, last = parameters_of(function, len(arguments) + 1)
         values = self._arguments(arguments, parameters)
         if function is _CALL and arguments:
@@ -272,7 +274,7 @@ class Expressions:
             closures.slice_index(*self._value_and_type(index)) for index in indexes
         ]
 
-    def _logic(self, name: str, arguments: list[Node]) -> tuple[Evaluate, bool]:
+    def _logic(self, name: str, command: Node, arguments: list[Node]) -> tuple[Evaluate, bool]:
         """Compile ``and`` or ``or``; also return whether it stops at true."""
         scope, values = self._scope, []
         before = len(scope.names)
@@ -282,10 +284,11 @@ class Expressions:
             scope.optional -= at > 0
         unset = [binding.slot for _, binding in scope.names[before:] if binding.conditional]
         stop_at = name == "or"
-        return closures.short_circuit(values, unset, stop_at=stop_at), stop_at
+        slot = self.stopped.setdefault(command, scope.slot())
+        return closures.short_circuit(values, unset, stop_at=stop_at, stopped=slot), stop_at
 
-    def _piped_logic(self, name: str, arguments: list[Node]) -> Stage:
-        evaluate, stop_at = self._logic(name, arguments)
+    def _piped_logic(self, name: str, command: Node, arguments: list[Node]) -> Stage:
+        evaluate, stop_at = self._logic(name, command, arguments)
         if not arguments:
             return lambda _frame, value: value
 

@@ -210,7 +210,7 @@ class Run:
                 continue
             except Fault as fault:
                 if fault.final or not self.paused:
-                    raise self._located(fault, code) from None
+                    raise self._located(fault, code, frame) from None
                 at = _give_up(code, at, frame)
                 continue
             if at == CALL:
@@ -231,10 +231,10 @@ class Run:
         frame[RUN], frame[ROOT], frame[DOT] = self, data, data
         return frame
 
-    def _located(self, fault: Fault, code: Code) -> TemplateRenderError:
+    def _located(self, fault: Fault, code: Code, frame: Frame) -> TemplateRenderError:
         from leasekeeper.templates.golang.redaction import redact  # only errors need it
 
-        place, where = self._executing(fault.node, code)
+        place, where = self._executing(code.place(fault.node, frame), code)
         problem = shortened(redact(fault.message, *self._secrets()))
         error = TemplateRenderError(
             f"{where}: {problem}",

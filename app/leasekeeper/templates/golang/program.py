@@ -6,7 +6,7 @@ because a dependency is missing, is left by going on at its `Resume`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -17,10 +17,12 @@ from leasekeeper.templates.golang.frames import Binding, Evaluate, Frame, Scope
 from leasekeeper.templates.golang.nodes import (
     Break,
     Call,
+    Command,
     Continue,
     Definition,
     Else,
     End,
+    Node,
     Open,
     Output,
     Pipe,
@@ -40,7 +42,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A compiled definition. *size* is the length of its frame.
+    """A compiled definition. *size* is the length of its frame, *stopped* as in `Expressions`.
 
     An operation without a resume, when it is given up, goes on with the next one.
     """
@@ -49,6 +51,15 @@ class Code:
     operations: tuple[Operation, ...]
     resumes: dict[int, Resume]
     size: int
+    stopped: Mapping[Node, int]
+
+    def place(self, node: Node, frame: Frame) -> Node:
+        """Return what was looked at last when *node*, which may be an ``and``, is blamed."""
+        while (slot := self.stopped.get(node)) is not None:
+            assert isinstance(node, Command)
+            at = frame[slot]
+            node = place_of(node.arguments[-1 if at is None else at + 1])
+        return node
 
 
 def compile_program(definitions: Iterable[Definition], options: Options) -> dict[str, Code]:
@@ -110,7 +121,8 @@ class _Compiler:
             self._HANDLERS[type(statement)](self, statement)
         self._operations.append(_RETURN)
         name, size = self._definition.name, self._scope.size
-        return Code(name, tuple(self._operations), self._resumes, size)
+        stopped = self._expressions.stopped
+        return Code(name, tuple(self._operations), self._resumes, size, stopped)
 
     @property
     def _after(self) -> int:

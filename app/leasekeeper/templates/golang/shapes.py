@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from leasekeeper.templates.golang.nodes import Chain, Command, Node, Pipe
+from leasekeeper.templates.golang.nodes import Chain, Command, Identifier, Node, Pipe
 
 
 def place_of(node: Node) -> Node:
-    """Return the node that evaluating *node* looks at last, where Go locates what fails next."""
+    """Return the node that evaluating *node* looks at last, where Go locates what fails next.
+
+    It is an ``and`` or ``or`` itself if which of its arguments that is shows only at run time.
+    """
     while True:
         if isinstance(node, Pipe):
             node = node.commands[-1]
         elif isinstance(node, Chain):
             node = node.operand
-        elif isinstance(node, Command):
+        elif isinstance(node, Command) and not may_stop_early(node):
             node = node.arguments[-1]
         else:
             return node
+
+
+def may_stop_early(command: Command) -> bool:
+    """Whether *command* is an ``and`` or ``or`` that may leave arguments out."""
+    first = command.arguments[0]
+    is_logic = isinstance(first, Identifier) and first.name in ("and", "or")
+    return is_logic and len(command.arguments) > 2
 
 
 def innermost(pipe: Pipe) -> Pipe:
