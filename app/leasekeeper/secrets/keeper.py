@@ -257,14 +257,15 @@ class SecretKeeper(SecretPlan):
             truncated=truncated,
             **audit.of_answer(answer.request_id, lease.lease_id),
         )
+        again_at = at + renew_after(granted_s, context.overlap_s, context.rng)
+        self.renew_at = math.inf if truncated else again_at
+        if self._outlived(lease):
+            return  # its successor is due, whatever was granted
         if truncated:
             # Max TTL is near and what remains can only get shorter: make the successor now, but
             # not long before a lease of such a life would have been renewed anyway.
-            latest = at + renew_after(granted_s, context.overlap_s, context.rng)
-            self.renew_at, self.fetch_at = math.inf, min(max(at, self._ripe_at), latest)
-            return
-        self.renew_at = at + renew_after(granted_s, context.overlap_s, context.rng)
-        if not self._outlived(lease):  # else its successor is due, whatever was granted
+            self.fetch_at = min(max(at, self._ripe_at), again_at)
+        else:
             self.fetch_at = at + granted_s * (1 - SAFETY_NET)
             self._trouble.recovered()  # a successor is not needed any more
 
