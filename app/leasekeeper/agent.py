@@ -11,14 +11,14 @@ import gc
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from leasekeeper import __version__
-from leasekeeper.checking import check_program, directories, places
+from leasekeeper.checking import check_destinations, check_new_places, check_program
 from leasekeeper.errors import (
     EXIT_DONE,
     AgentError,
@@ -29,8 +29,6 @@ from leasekeeper.errors import (
 from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.pid_file import pid_file
-from leasekeeper.files.preflight import Section, examine, preflight, sweep_leftovers
-from leasekeeper.files.target import Target
 from leasekeeper.outputs.loop import OutputLoop
 from leasekeeper.outputs.output import Output
 from leasekeeper.runtime.backoff import Backoff
@@ -61,6 +59,7 @@ if TYPE_CHECKING:
     from leasekeeper.supervise.supervisor import Supervisor
     from leasekeeper.web.control import Control, TokenFile
     from leasekeeper.web.listeners import Listeners
+    from leasekeeper.web.opening import Opening
     from leasekeeper.web.report import View
 
 _POLL_S = 0.25
@@ -68,12 +67,6 @@ _POLL_S = 0.25
 _CLOSING_S = 1.0
 # While starting, say what is being waited for.
 _SAY_EVERY_S = 15.0
-
-
-def _new_places(running: Settings, wanted: Settings) -> list[Section]:
-    """Return what *wanted* writes to and *running* does not, or not in the same way."""
-    known = {Target.of(place).path: place for place in places(running)}
-    return [place for place in places(wanted) if known.get(Target.of(place).path) != place]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +144,7 @@ class Agent:
         self._sources = compile_sources(settings, self._dialect)
         environment = compile_environment(settings, self._dialect)
         check_program(settings, self._environ)
-        if not await unless_stopped(self._check_destinations(), self.stop):
+        if not await unless_stopped(check_destinations(settings), self.stop):
             return
         log.info(
             "agent.starting",
@@ -171,43 +164,46 @@ class Agent:
         from leasekeeper.membership import Membership, for_many_readers
 
         self._settings = for_many_readers(self._settings)
-        async with Membership(self._settings, self.stop, Random()) as member:  # noqa: S311
-            self._shown, self._member = member.view, member
-            web = self._web(member.view)
-            try:
-                if web is not None:
-                    await self._start(web)
-                with pid_file(self._settings.lifecycle.pid_file):
-                    while await member.wait_to_lead():
-                        if await member.led(lambda: self._work(None, member)):
-                            return
-            finally:
-                if web is not None:
-                    await web.close()
+        async with (
+            Membership(self._settings, self.stop, Random()) as member,  # noqa: S311
+            AsyncExitStack() as ending,
+        ):
+            self._member = member
+            await self._start(self._web(member.view, ending))
+            with pid_file(self._settings.lifecycle.pid_file):
+                while await member.wait_to_lead():
+                    if await member.led(lambda: self._work(None, member)):
+                        return
 
     async def _work(self, environment: Source | None, member: Membership | None = None) -> None:
-        # It may wait for a process that is being replaced, or for KMS.
-        if not await unless_stopped(self._recall(), self.stop):
-            return
-        memory, self._memory = self._memory, None
-        fence = member.fence if member else no_fence
-        parts = self._parts = self._build(environment, fence, memory)
-        if member is None:
-            self._shown = parts.reporter
-        web = self._web(parts.reporter) if member is None else None
-        try:
-            if web is not None:
-                await self._start(web)
+        """Work until we are to stop; for *member*, who answers for health already."""
+        early: Opening | None = None
+        async with AsyncExitStack() as ending:
+            if member is None and self._settings.state.path is not None:
+                from leasekeeper.web.opening import Opening
+
+                early = Opening()
+                await self._start(self._web(early, ending))
+            # It may wait for a process that is being replaced, or for KMS.
+            if not await unless_stopped(self._recall(), self.stop):
+                return
+            memory, self._memory = self._memory, None
+            fence = member.fence if member else no_fence
+            parts = self._parts = self._build(environment, fence, memory)
+            web = None
+            if early is not None:
+                early.work = parts.reporter
+            elif member is None:
+                web = self._web(parts.reporter, ending)
+            ending.push_async_callback(self._end, parts)
+            await self._start(web)
             with pid_file(self._settings.lifecycle.pid_file if member is None else None):
                 await self._serve(parts, member)
-        finally:
-            self._parts = None
-            await self._releases.close()
-            try:
-                await self._shut_down(parts)
-            finally:
-                if web is not None:
-                    await web.close()
+
+    async def _end(self, parts: Parts) -> None:
+        self._parts = None
+        await self._releases.close()
+        await self._shut_down(parts)
 
     async def _recall(self) -> None:
         if self._settings.state.path is not None:
@@ -230,15 +226,17 @@ class Agent:
 
         return await certificates_on_disk(places)
 
-    def _web(self, view: View) -> Listeners | None:
-        settings = self._settings.web
+    def _web(self, view: View, ending: AsyncExitStack) -> Listeners | None:
+        """Return what is to tell of *view*, if anything does; *ending* closes it."""
+        self._shown, settings = view, self._settings.web
         if not settings.listen and not settings.listeners:
             return None
         from leasekeeper.web.listeners import Listeners
 
         control, file = self._control()
-        self._listeners = Listeners(settings, view, self._quit, control=control, file=file)
-        return self._listeners
+        web = self._listeners = Listeners(settings, view, self._quit, control=control, file=file)
+        ending.push_async_callback(web.close)
+        return web
 
     def _control(self) -> tuple[Control, TokenFile] | tuple[None, None]:
         """Return what operators may ask for, and the file with the token for it, if any."""
@@ -290,8 +288,7 @@ class Agent:
         settings = merged.settings
         compiled = await asyncio.to_thread(compile_sources, settings, self._dialect)
         sources = reused(self._sources, compiled)
-        if problems := await preflight(_new_places(self._settings, settings)):
-            raise problems[0] if len(problems) == 1 else _all_of(problems)
+        await check_new_places(self._settings, settings)
         self._settings, self._sources = settings, sources
         set_level(settings.log.level)
         if merged.waiting:
@@ -331,7 +328,9 @@ class Agent:
             wanted = for_many_readers(wanted)
         return wanted
 
-    async def _start(self, web: Listeners) -> None:
+    async def _start(self, web: Listeners | None) -> None:
+        if web is None:
+            return
         try:
             await web.start()
         except ConfigError as error:
@@ -350,17 +349,6 @@ class Agent:
         """Log what /health tells; it holds no secret."""
         state = self._shown.health_json() if self._shown else {"state": "starting"}
         log.info("agent.state", **state)
-
-    async def _check_destinations(self) -> None:
-        """Look at the destinations, which takes long when a volume hangs."""
-        files = places(self._settings)
-        problems = await preflight(files)
-        if self._settings.shared.directory is not None:
-            # Not first when it leads: a task that cannot take over must not be taken for one.
-            problems += await examine(directories(self._settings))
-        if problems:
-            raise problems[0] if len(problems) == 1 else _all_of(problems)
-        await sweep_leftovers(files)
 
     def _build(
         self,
@@ -618,14 +606,6 @@ def _warn_if_exposed(settings: Settings) -> None:
         log.warning("vault.not_protected", because="plain HTTP: the token travels in the clear")
     elif vault.tls_skip_verify:
         log.warning("vault.not_protected", because="tls_skip_verify: anybody can pose as Vault")
-
-
-def _all_of(problems: list[AgentError]) -> AgentError:
-    """Return one error that says everything; its class, and so the exit code, is the first's."""
-    first = problems[0]
-    first.message = "\n".join(str(problem) for problem in problems)
-    first.hint = None
-    return first
 
 
 def _blocking(parts: Parts, *, final: bool) -> AgentError | None:

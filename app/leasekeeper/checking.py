@@ -9,8 +9,15 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from leasekeeper.errors import ConfigError, Problem
-from leasekeeper.files.preflight import Look, Section, check_plain_file, examine, preflight
+from leasekeeper.errors import AgentError, ConfigError, Problem
+from leasekeeper.files.preflight import (
+    Look,
+    Section,
+    check_plain_file,
+    examine,
+    preflight,
+    sweep_leftovers,
+)
 from leasekeeper.files.target import Target
 from leasekeeper.settings.model import Settings
 from leasekeeper.sources import Dialect, compile_environment, compile_sources
@@ -45,6 +52,45 @@ async def check(settings: Settings, dialect: Dialect = "native") -> None:
     problems += [Problem(str(problem), problem.code) for problem in found]
     if problems:
         raise ConfigError(*problems)
+
+
+async def check_destinations(settings: Settings) -> None:
+    """Look at the destinations, which takes long when a volume hangs, and remove what an earlier
+    run has left half-made there.
+
+    :raises AgentError: with every problem; its class, and so the exit code, is the first's.
+    """
+    files = places(settings)
+    problems = await preflight(files)
+    if settings.shared.directory is not None:
+        # Not first when it leads: a task that cannot take over must not be taken for one.
+        problems += await examine(directories(settings))
+    _raise(problems)
+    await sweep_leftovers(files)
+
+
+async def check_new_places(running: Settings, wanted: Settings) -> None:
+    """Look at what *wanted* writes to and *running* does not, or not in the same way.
+
+    :raises AgentError: as `check_destinations` does.
+    """
+    known = {Target.of(place).path: place for place in places(running)}
+    _raise(
+        await preflight(
+            [place for place in places(wanted) if known.get(Target.of(place).path) != place]
+        )
+    )
+
+
+def _raise(problems: list[AgentError]) -> None:
+    """Raise one error that says everything; nothing if there is no problem."""
+    if not problems:
+        return
+    first = problems[0]
+    if len(problems) > 1:
+        first.message = "\n".join(str(problem) for problem in problems)
+        first.hint = None
+    raise first
 
 
 def places(settings: Settings) -> list[Section]:

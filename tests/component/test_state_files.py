@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from leasekeeper.state.directory import LOCK_FILE, STATE_FILE
 from leasekeeper.state.recorder import Document, StateRecorder, open_recorder
 from leasekeeper.tokens.saved import SavedToken
 from leasekeeper.vault.response import JsonNumber, VaultResponse
+from tests.captured_logs import capture_logs
 
 KEY = "canary-key-" + "k" * 32
 TOKEN = "hvs.canary-token"
@@ -134,15 +136,16 @@ def _damages() -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(("what", "damage"), list(_damages()))
 @pytest.mark.parametrize("encryption", [{"key": KEY}, {"none": True}])
 async def test_a_damaged_file_is_a_warning_and_a_fresh_start(
-    tmp_path: Path, what: str, damage: Any, encryption: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, what: str, damage: Any, encryption: Any
 ) -> None:
     config = settings(tmp_path, **encryption)
     await write(config)
     file = tmp_path / STATE_FILE
     file.write_bytes(damage(file.read_bytes()))
 
-    assert await read(config) is None
-    assert "state.rejected" in capsys.readouterr().out
+    with capture_logs() as logs:
+        assert await read(config) is None
+    assert "state.rejected" in [log["event"] for log in logs]
     await write(config)
     assert await read(config) is not None
 
@@ -262,11 +265,90 @@ async def test_kms_makes_and_opens_the_data_key_for_this_task_alone(
     await _no_kms(config)
 
 
+@pytest.fixture
+async def silent_kms(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Server]:
+    """Take requests to KMS and never answer."""
+    end = asyncio.Event()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await end.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-access")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    yield server
+    end.set()
+    server.close()
+
+
+async def test_a_kms_that_says_nothing_is_waited_for_so_long_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent_kms: asyncio.Server
+) -> None:
+    """botocore's own limits add up to five minutes, in which nothing else could begin."""
+    from leasekeeper.aws import kms
+
+    monkeypatch.setattr(kms, "DEADLINE_S", 1.0)
+    (tmp_path / STATE_FILE).write_bytes(sealed_by_kms())
+    recorder = await open_recorder(settings(tmp_path, kms_key_id="alias/x"), encode)
+    with capture_logs() as logs:
+        assert await recorder.load(decode) is None
+        await _failing_write(recorder)
+
+    told = {log["event"]: log for log in logs}
+    assert told["state.rejected"]["error"] == (
+        "decrypting the data key with 'alias/x': no answer within 1 s"
+    )
+    assert "generating a data key" in told["state.write_failed"]["error"]
+
+
+async def test_the_event_loop_does_other_things_while_a_key_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading botocore alone took half a second, in which /health did not answer."""
+    from leasekeeper.aws.kms import KmsKey
+
+    asked_in = []
+
+    async def generate(_self: KmsKey) -> tuple[bytes, bytes]:
+        asked_in.append(threading.current_thread())
+        return b"k" * 32, b"blob"
+
+    monkeypatch.setattr(KmsKey, "generate", generate)
+    await write(settings(tmp_path, kms_key_id="alias/x"))
+
+    assert (tmp_path / STATE_FILE).exists()
+    assert threading.main_thread() not in asked_in
+    assert len(asked_in) == 1
+
+
+def sealed_by_kms() -> bytes:
+    """Return a file whose key only KMS can tell."""
+    return b'leasekeeper state 1\n{"encryption": "kms", "data_key": "QUFB"}\n' + b"x" * 64
+
+
 async def _no_kms(config: Settings) -> None:
     recorder = await open_recorder(config, encode)
     assert await recorder.load(decode) is None
+    assert "data key" in await _failing_write(recorder)
+
+
+async def _failing_write(recorder: StateRecorder) -> str:
+    """Close the recorder when it has failed to write, and return why."""
     recorder.collect = document
     recorder.changed()
+    stop = asyncio.Event()
+    running = asyncio.get_running_loop().create_task(
+        run_root_tasks({"state": recorder.run}, stop=stop)
+    )
+    async with asyncio.timeout(20):
+        while recorder.error is None:
+            await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    error = str(recorder.error)
     await recorder.close(keep=True)
-
-    assert "data key" in str(recorder.error)
+    return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from pathlib import Path
@@ -117,3 +118,49 @@ async def test_a_stop_is_heeded_while_another_process_still_holds_the_state(
 
     assert code == 0
     assert program.events("agent.failed") == []
+
+
+async def test_health_answers_while_kms_says_nothing_about_the_state_of_the_last_run(
+    tmp_path: Path,
+) -> None:
+    """Nothing was served before KMS had answered, so ECS could not tell it from a crash."""
+    asked, end = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await end.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    state = tmp_path / "state"
+    state.mkdir()
+    head = b'leasekeeper state 1\n{"encryption": "kms", "data_key": "QUFB"}\n'
+    (state / "leasekeeper.state").write_bytes(head + b"x" * 64)
+    text = (
+        "vault: {address: 'http://127.0.0.1:1'}\n"
+        "auth: {method: approle, role_id: r, secret_id: s}\n"
+        f"outputs: [{{destination: {tmp_path}/out, secret: kv/x, format: json}}]\n"
+        f"state: {{path: {state}, encryption: {{kms_key_id: alias/x}}}}\n"
+    )
+    env = {
+        "AWS_ENDPOINT_URL_KMS": f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "eu-west-1",
+    }
+    async with silent, Leasekeeper(env=env, config=text) as program:
+        async with asyncio.timeout(30):
+            await asked.wait()
+        code, _ = await program.get("/health")
+        told = await program.health()
+        ready, metrics = await program.get("/health/ready"), await program.get("/metrics")
+        status = json.loads((await program.get("/status"))[1])
+        exit_code, _ = await program.stop()
+        end.set()
+
+    assert code == 503
+    assert (told["state"], ready[0]) == ("starting", 503)
+    assert told["reasons"] == status["reasons"] == ["the state of the last run is being read"]
+    assert 'leasekeeper_health_state{state="starting"} 1' in metrics[1]
+    assert exit_code == 0
+    assert program.events("token.login_failed") == []

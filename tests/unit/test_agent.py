@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from leasekeeper import agent as agent_module
+from leasekeeper import checking
 from leasekeeper.agent import Agent, Parts
 from leasekeeper.cli import _report
 from leasekeeper.errors import (
@@ -122,7 +122,7 @@ async def test_a_stop_during_the_checks_of_a_hung_volume_is_heeded_at_once(
         await asyncio.sleep(3600)
         return []
 
-    monkeypatch.setattr(agent_module, "preflight", hang)
+    monkeypatch.setattr(checking, "preflight", hang)
     agent = Agent(settings(), {})
     asyncio.get_running_loop().call_later(3, agent.stop.set)
     began = now()
@@ -137,7 +137,7 @@ async def test_a_problem_with_a_destination_is_still_raised(
     async def refuse(_outputs: Any) -> list[AgentError]:
         return [PublishError("no", path="/x")]
 
-    monkeypatch.setattr(agent_module, "preflight", refuse)
+    monkeypatch.setattr(checking, "preflight", refuse)
     with pytest.raises(PublishError):
         await Agent(settings(), {}).run()
 

@@ -26,6 +26,10 @@ LAZY_S = 5.0
 # A local disk takes milliseconds. Nobody waits for longer, because secrets come first.
 FLUSH_S = 2.0
 _WRITE_DEADLINE_S = 20.0
+# KMS has a deadline of its own, within which it says more; this one is for what cannot be broken
+# off, such as a question to DNS.
+_SEAL_DEADLINE_S = 15.0
+_NO_KEY = "its key cannot be had: nobody answers"
 _RETRY_S, _SLOWEST_RETRY_S = 1.0, 60.0
 
 Document = dict[str, Any]
@@ -83,24 +87,32 @@ class StateRecorder:
                     code="LK-STATE-002",
                 )
         await self._check_writable()
-        if self._seal is None:
-            try:
-                self._seal = await seal_for(self._encryption, self._identity)
-            except SealUnavailable as error:
-                self._failed(error)
         return document
 
     async def _open(self, content: bytes, decode: Callable[[bytes], Document]) -> Document:
         if len(content) >= MAX_BYTES:
             raise StateRejected(f"it is larger than {MAX_BYTES // 2**20} MiB")
         sealed = Sealed.parse(content)
-        seal = await seal_for(self._encryption, self._identity, sealed)
+        try:
+            seal = await self._sealing(sealed)
+        except TimeoutError:
+            raise StateRejected(_NO_KEY) from None
         try:
             document: Document = await self._run(lambda: decode(seal.open(sealed)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StateRejected(f"its content is not understood ({type(error).__name__})") from None
         self._seal = seal
         return document
+
+    async def _sealing(self, sealed: Sealed | None = None) -> Seal:
+        """Return the seal for new files, or that of *sealed*, as `seal_for` does.
+
+        :raises TimeoutError: if that hangs.
+        """
+        seal: Seal = await self._workers.run(
+            "seals", seal_for, self._encryption, self._identity, sealed, deadline_s=_SEAL_DEADLINE_S
+        )
+        return seal
 
     async def _check_writable(self) -> None:
         try:
@@ -143,7 +155,7 @@ class StateRecorder:
         self._due, asked = math.inf, self._asked
         document = {"saved_at": time(), **self.collect()}
         try:
-            self._seal = seal = self._seal or await seal_for(self._encryption, self._identity)
+            self._seal = seal = self._seal or await self._sealing()
             await self._run(
                 lambda: self._directory.write(seal.seal(self._encode(document))), strand="state"
             )

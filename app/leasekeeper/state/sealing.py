@@ -12,6 +12,7 @@ third part is a digest of all of that, which finds damage and foreign files, and
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -134,10 +135,10 @@ class KeySeal:
             raise StateRejected(_FOREIGN) from None
 
 
-async def seal_for(
-    encryption: StateEncryption, identity: Identity, sealed: Sealed | None = None
-) -> Seal:
+def seal_for(encryption: StateEncryption, identity: Identity, sealed: Sealed | None = None) -> Seal:
     """Return the seal that the configuration asks for; the one that made *sealed*, if given.
+
+    It blocks: loading botocore takes up to a second, and KMS may take `aws.kms.DEADLINE_S`.
 
     :raises StateRejected: if *sealed* was encrypted in another way, or its key cannot be had.
     :raises SealUnavailable: if KMS gives no new key.
@@ -149,19 +150,19 @@ async def seal_for(
         key = _derived(encryption.key.get_secret_value().encode(), salt)
         return KeySeal(key, {"encryption": "key", "salt": _text(salt)}, identity)
     assert encryption.kms_key_id is not None
-    return await _kms_seal(encryption.kms_key_id, identity, sealed)
+    return _kms_seal(encryption.kms_key_id, identity, sealed)
 
 
-async def _kms_seal(key_id: str, identity: Identity, sealed: Sealed | None) -> Seal:
+def _kms_seal(key_id: str, identity: Identity, sealed: Sealed | None) -> Seal:
     from leasekeeper.aws.kms import KmsError, KmsKey
 
     kms = KmsKey(key_id, identity.kms_context)
     try:
         if sealed is None:
-            key, blob = await kms.generate()
+            key, blob = asyncio.run(kms.generate())
         else:
             blob = _field(sealed, "kms", "data_key")
-            key = await kms.decrypt(blob)
+            key = asyncio.run(kms.decrypt(blob))
     except (KmsError, AwsCredentialsError) as error:
         kind = SealUnavailable if sealed is None else StateRejected
         raise kind(str(error)) from error

@@ -107,7 +107,7 @@ class Standby:
         """Return the answer of /status."""
         from leasekeeper.web.standby_status import status_of
 
-        return status_of(self)
+        return status_of(self.health_json())
 
     def _ends(self) -> dict[str, float]:
         outputs = self.report.get("outputs")

@@ -1,21 +1,20 @@
-"""/status of a task that only reads what another one writes."""
+"""/status of a task that has nothing to tell of its own: another writes, or it has just begun."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from leasekeeper import __version__
 from leasekeeper.runtime.clock import iso, now
 from leasekeeper.web.document import VERSION, OutputStatus, Status
-from leasekeeper.web.standby import Standby
 from leasekeeper.web.status import events, seconds_left
 
 
-def status_of(standby: Standby) -> Status:
-    """Return what is true now, as far as the manifest tells."""
-    told = standby.health_json()
+def status_of(told: Mapping[str, Any]) -> Status:
+    """Return what is true now, as far as *told* does, the body of /health."""
     outputs, expired = told["outputs"], set(told["expired"])
     budget_s = told["outage_budget_seconds"]
     budget_s = math.inf if budget_s is None else budget_s
