@@ -215,6 +215,21 @@ NO_NAMES = [
     ('toJSON (parseYAML "y: {no: 1}\\n")', f"! toJSON: {_NO_NAME} after offset 2"),
 ]
 
+YAML_WORDS = [
+    ('parseYAML "{k:}"', "map[k::<nil>]"),
+    ('parseYAML "[a:, b]"', "[a: b]"),
+    ('parseYAML "{a: b:, c: d}"', "map[a:b: c:d]"),
+    ('parseYAML "{a?b: c}"', "! yaml: did not find expected ',' or '}'"),
+    ('parseYAML "[http://x/?a]"', "! yaml: did not find expected ',' or ']'"),
+    ('parseYAML "a: http://x/?a=[1]\\nb: {c: 1}"', "map[a:http://x/?a=[1] b:map[c:1]]"),
+    ('parseYAML "\\"\\\\/\\""', "! yaml: found unknown escape character"),
+    ('parseYAML "\\"\\\\\'\\""', "'"),
+    ('parseYAML "[!a, 5]" | printf "%#v"', '[]interface {}{"5"}'),
+    ('parseYAML "[!x[1] 2]"', "[2]"),
+    ('parseYAML "[a: !!str, .e1, \\ta: 1]"', "[map[a:.e1] map[a:1]]"),
+    ('parseYAML "{a: b\\n  c, d:e: f}"', "map[a:b c d:e:f]"),
+]
+
 TEXTS = [
     ('toUpper "a\\xffb\\xc3" | printf "%q"', '"A�B�"'),
     ('toUpper "ab\\xff" | printf "%q"', '"AB�"'),
@@ -781,6 +796,7 @@ RECORDED = [
     *METHODS_OF_TIMES,
     *ODDITIES,
     *FAULTS,
+    *YAML_WORDS,
     *NO_NAMES,
     *SPRIG_STRINGS,
     *SPRIG_CASE,

@@ -21,6 +21,7 @@ from leasekeeper.templates.functions.yaml_scalars import (
     TIMESTAMP,
     resolve,
 )
+from leasekeeper.templates.functions.yaml_scanner import GoLoader, in_words_of_go, may_differ
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
 from leasekeeper.templates.golang.printf import sprintf
 from leasekeeper.templates.golang.values import InterfaceMap, decode, encode, kind
@@ -38,14 +39,26 @@ def from_yaml(text: str) -> Any:
     :raises GoError: with Go's message if *text* is not YAML.
     """
     try:
-        root = _Composer(text).root()
+        root = _root(text)
         return None if root is None else _Builder().value(root)
     except yaml.MarkedYAMLError as error:
-        raise _fault(_where(error) + (error.problem or "unknown problem")) from None
+        problem = in_words_of_go(error.problem or "unknown problem")
+        raise _fault(_where(error) + problem) from None
     except yaml.reader.ReaderError as error:
         raise _fault(error.reason) from None
     except RecursionError:
         raise _fault("exceeded max depth") from None
+
+
+def _root(text: str) -> _Node | None:
+    if not may_differ(text):
+        return _Composer(yaml.parse(encode(text), Loader=_Loader)).root()
+    try:
+        return _Composer(yaml.parse(text, Loader=GoLoader)).root()
+    except yaml.YAMLError:
+        # In better words, if it is a fault for both.
+        _Composer(yaml.parse(encode(text), Loader=_Loader)).root()
+        raise
 
 
 def _fault(message: str) -> GoError:
@@ -76,8 +89,8 @@ class _Node:
 
 
 class _Composer:
-    def __init__(self, text: str) -> None:
-        self._events: Iterator[Any] = yaml.parse(encode(text), Loader=_Loader)
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
         self._anchors: dict[str, _Node] = {}
 
     def root(self) -> _Node | None:
