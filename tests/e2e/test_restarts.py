@@ -46,7 +46,7 @@ async def test_five_restarts_leave_one_lease_one_database_user_and_one_token(
         ) as program:
             await program.event("agent.ready")
             contents.add((tmp_path / "out").read_text())
-            accessors.add((await program.health())["token"]["accessor"])
+            accessors.add((await program.health())["token"]["accessor_hash"])
             logins = program.events("token.login_succeeded")
             await program.stop(number)
 

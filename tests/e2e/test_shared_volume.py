@@ -58,6 +58,7 @@ async def test_three_tasks_hold_one_lease_and_outlive_their_leader(
 
         assert len(set(await world.run(world.parts.leases())) - before) == 1
         for task in others:
+            await task.event("web.listening")
             async with asyncio.timeout(20):
                 while (health := await task.health())["state"] != "healthy":
                     await asyncio.sleep(0.05)
@@ -121,3 +122,48 @@ async def test_a_leader_that_wakes_up_after_it_was_replaced_stands_by(
         for task in tasks:
             code, _ = await task.stop()
             assert code == 0
+
+
+async def test_what_a_leader_puts_in_place_after_it_was_suspended_and_replaced_is_mended(
+    world: SharedWorld, tmp_path: Path
+) -> None:
+    """Suspended between its look at the manifest and the rename: nothing can stop that rename."""
+    flag, file = tmp_path / "flag", tmp_path / "value"
+    admin, path = world.parts.admin, "secret/data/suspended"
+    text = (
+        f"auth: {{method: aws_iam, role: {world.parts.settings.role}}}\n"
+        f"shared: {{directory: {tmp_path}/.leasekeeper, takeover_after: 3s}}\n"
+        "secrets: {static_secret_render_interval: 1s}\n"
+        "lifecycle: {repair_interval: 1s}\n"
+        f"outputs: [{{destination: {file}, template: "
+        "'{{ with secret \"secret/data/suspended\" }}{{ .Data.data.v }}{{ end }}'}]\n"
+    )
+    await world.run(admin.write(path, data={"v": "1"}))
+    first = Leasekeeper(
+        *(str(flag), file.name, "run"),
+        env=world.parts.environment(),
+        config=text,
+        cwd=Path(__file__).parents[2],
+        module="tests.fakes.suspended",
+    )
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(first)
+        await leader_of([first])
+        second = Leasekeeper(env=world.parts.environment(), config=text)
+        await stack.enter_async_context(second)
+        await second.event("leader.followed")
+        flag.touch()
+        await world.run(admin.write(path, data={"v": "2"}))
+        await leader_of([second], term=2)
+        assert file.read_text() == "2"
+        await world.run(admin.write(path, data={"v": "3"}))
+        await second.event("file.published", count=2)
+        assert file.read_text() == "3"
+
+        first.process.send_signal(signal.SIGCONT)
+        await until(lambda: not flag.exists())
+        await second.event("file.repaired", within_s=20)
+        await first.event("leader.replaced")
+        assert file.read_text() == "3"
+        for task in (first, second):
+            assert (await task.stop())[0] == 0

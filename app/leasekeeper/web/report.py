@@ -16,6 +16,7 @@ from leasekeeper.runtime.clock import iso, now
 from leasekeeper.secrets.keeper import SecretKeeper
 from leasekeeper.secrets.store import SecretStore
 from leasekeeper.sinks.token_sinks import TokenSinks
+from leasekeeper.telemetry.audit import lease_hash
 from leasekeeper.tokens.keeper import TokenKeeper
 from leasekeeper.vault.client import VaultClient
 
@@ -203,7 +204,8 @@ class Reporter:
             return {"live": False, "error": _text(self.tokens.error)}
         return {
             "live": True,
-            "accessor": lease.accessor,
+            # Whoever may revoke by accessor could use the plain one, and everybody may ask.
+            "accessor_hash": lease_hash(lease.accessor) if lease.accessor else None,
             "logins": lease.serial,
             "renewable": lease.renewable,
             "ttl_seconds": _seconds(lease.expires_at - now()),

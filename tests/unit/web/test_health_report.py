@@ -246,6 +246,7 @@ async def test_the_body_of_health_tells_everything_and_no_secret(vault: FakeVaul
         await scene.publish()
         await scene.world.until(lambda: len(scene.world.seen) == 2, within_s=5)
         body = json.loads(json.dumps(scene.report.health_json(), allow_nan=False))
+        accessor = scene.world.tokens.lease and scene.world.tokens.lease.accessor
 
     assert body["version"] == __version__
     assert (body["status"], body["state"], body["reasons"]) == ("pass", "healthy", [])
@@ -267,6 +268,9 @@ async def test_the_body_of_health_tells_everything_and_no_secret(vault: FakeVaul
     shown = json.dumps(body)
     assert "canary" not in shown
     assert "hvs." not in shown
+    assert accessor
+    assert accessor not in shown, "who may revoke by accessor could use it"
+    assert len(body["token"]["accessor_hash"]) == 16
 
 
 async def test_a_secret_that_has_not_been_read_has_no_kind(vault: FakeVault) -> None:
