@@ -230,6 +230,21 @@ YAML_WORDS = [
     ('parseYAML "{a: b\\n  c, d:e: f}"', "map[a:b c d:e:f]"),
 ]
 
+TOO_LARGE = [
+    ('sprig_fromJson "{\\"a\\":1e400,\\"b\\":[-1e999,2]}"', "map[a:0 b:[0 2]]"),
+    (
+        'sprig_mustFromJson "1e400"',
+        "! json: cannot unmarshal number 1e400 into Go value of type float64",
+    ),
+    ('sprig_duration "9223372036854775808"', "-1s"),
+    ('sprig_duration "-9223372036854775809"', "0s"),
+    ('sprig_round "-0" 1', "-0"),
+    ("sprig_round -0.2 0", "-1"),
+    ("sprig_round 0.2 0 0.1", "1"),
+    ('sprig_round "-1e-400" 2', "-0"),
+    ("sprig_round -0.04 1 -0.9", "-0"),
+]
+
 TEXTS = [
     ('toUpper "a\\xffb\\xc3" | printf "%q"', '"A�B�"'),
     ('toUpper "ab\\xff" | printf "%q"', '"AB�"'),
@@ -796,6 +811,7 @@ RECORDED = [
     *METHODS_OF_TIMES,
     *ODDITIES,
     *FAULTS,
+    *TOO_LARGE,
     *YAML_WORDS,
     *NO_NAMES,
     *SPRIG_STRINGS,

@@ -112,6 +112,20 @@ def test_a_syntax_error_names_template_line_and_column() -> None:
 
 
 @pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("[[end]]", "unexpected [[end]]"),
+        ("[[if 1]][[else]][[else]][[end]]", "expected end; found [[else]]"),
+        ("[[break]]", "{{break}} outside {{range}}"),
+        ('[[template "x" (index 1 1)]]', '<[[template "x" (index 1 1)]]>: template "x" not'),
+    ],
+)
+def test_messages_show_the_delimiters_of_the_template(template: str, message: str) -> None:
+    with pytest.raises((TemplateRenderError, TemplateSyntaxError), match=re.escape(message)):
+        render(template, left="[[", right="]]")
+
+
+@pytest.mark.parametrize(
     ("template", "blamed"),
     [
         ("{{ (or -7 -8).x }}", "-7"),

@@ -13,15 +13,18 @@ from leasekeeper.templates.golang.quoting import quote_rune
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def from_json(text: str) -> Any:
+def from_json(text: str, *, lenient: bool = False) -> Any:
     """Return what *text* says: float64 for every number, U+FFFD for what is not Unicode.
+
+    *lenient* lets a number that is too large be 0, where Go leaves the value as it is.
 
     :raises GoError: with Go's message if *text* is not JSON.
     """
+    number = _number_or_zero if lenient else _number
     if text.startswith("\ufeff"):
         _unexpected("\ufeff", "looking for beginning of value")
     try:
-        value = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_constant)
+        value = json.loads(text, parse_int=number, parse_float=number, parse_constant=_constant)
     except (ValueError, RecursionError):
         _Fault(text).explain()
     if "\\u" in text or _SURROGATE.search(text):
@@ -35,6 +38,11 @@ def _number(text: str) -> float:
         msg = f"json: cannot unmarshal number {text} into Go value of type float64"
         raise GoError(msg)
     return number
+
+
+def _number_or_zero(text: str) -> float:
+    number = float(text)
+    return 0.0 if math.isinf(number) else number
 
 
 def _constant(name: str) -> NoReturn:

@@ -22,7 +22,7 @@ from leasekeeper.templates.functions.go_time import (
     span,
 )
 from leasekeeper.templates.golang.functions import FunctionTable, GoError
-from leasekeeper.templates.golang.numbers import parse_int
+from leasekeeper.templates.golang.numbers import NumberRangeError, parse_int
 from leasekeeper.templates.golang.values import Int32, Int64
 
 functions = FunctionTable()
@@ -122,6 +122,8 @@ def duration(value: Any) -> str:
     if type(value) is str:
         try:
             seconds = parse_int(value)
+        except NumberRangeError:
+            seconds = -(1 << 63) if value.startswith("-") else (1 << 63) - 1
         except GoError:
             seconds = 0
     elif type(value) is Int64:

@@ -205,7 +205,8 @@ def round_to(value: Any, places: int, *limit: float) -> float:
         nothing = math.isinf(power) or not scaled or math.isnan(scaled)
         return math.nan if nothing else math.copysign(math.inf, scaled)
     up = math.modf(scaled)[0] >= (limit[0] if limit else 0.5)
-    return (math.ceil(scaled) if up else math.floor(scaled)) / power
+    whole = math.ceil(scaled) if up else math.floor(scaled)
+    return whole / power if whole else math.copysign(0.0, scaled)
 
 
 # --- sequences --------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ functions.add("sprig_mustFromJson", "string")(from_json)
 def from_json_or_nil(text: str) -> Any:
     """Return what *text* says, or nil if it is not JSON."""
     try:
-        return from_json(text)
+        return from_json(text, lenient=True)
     except GoError:
         return None
 

@@ -218,32 +218,40 @@ def shortened(text: str) -> str:
     return f"{text[: MAX_SOURCE // 2]} ... {text[-MAX_SOURCE // 2 :]}"
 
 
+Delimiters = tuple[str, str]
+"""What actions begin and end with, as in ``{{pipeline}}``."""
+
+
 class Action(Node):
     """``{{pipeline}}`` as a place for error messages."""
 
-    __slots__ = ("pipe",)
+    __slots__ = ("delimiters", "pipe")
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe, delimiters: Delimiters) -> None:
         self.position = pipe.position
         self.pipe = pipe
+        self.delimiters = delimiters
 
     def pieces(self) -> list[str | Node]:
-        return ["{{", self.pipe, "}}"]
+        left, right = self.delimiters
+        return [left, self.pipe, right]
 
 
 class Invocation(Node):
     """``{{template "name" pipeline}}``."""
 
-    __slots__ = ("name", "pipe")
+    __slots__ = ("delimiters", "name", "pipe")
 
-    def __init__(self, position: int, name: str, pipe: Pipe | None) -> None:
+    def __init__(self, position: int, name: str, pipe: Pipe | None, delimiters: Delimiters) -> None:
         self.position = position
         self.name = name
         self.pipe = pipe
+        self.delimiters = delimiters
 
     def pieces(self) -> list[str | Node]:
-        name = f"{{{{template {quote(self.name)}"
-        return [name, "}}"] if self.pipe is None else [name, " ", self.pipe, "}}"]
+        left, right = self.delimiters
+        name = f"{left}template {quote(self.name)}"
+        return [name, right] if self.pipe is None else [name, " ", self.pipe, right]
 
 
 # --- statements -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from leasekeeper.templates.golang.nodes import (
     Call,
     Continue,
     Definition,
+    Delimiters,
     Else,
     End,
     Invocation,
@@ -40,8 +41,9 @@ def parse(
 
     :raises TemplateSyntaxError: with Go's message, the line, and the column where it is known.
     """
-    tokens = tokenize(text, left or "{{", right or "}}")
-    return _Parser(Cursor(tokens, text=text, name=name), name, functions).run()
+    around = (left or "{{", right or "}}")
+    cursor = Cursor(tokenize(text, *around), text=text, name=name)
+    return _Parser(cursor, name, functions, around).run()
 
 
 class _Block:
@@ -76,9 +78,12 @@ class _Tree:
 
 
 class _Parser:
-    def __init__(self, cursor: Cursor, name: str, functions: Callable[[str], bool]) -> None:
+    def __init__(
+        self, cursor: Cursor, name: str, functions: Callable[[str], bool], around: Delimiters
+    ) -> None:
         self._cursor = cursor
         self._functions = functions
+        self._around = around
         self._definitions: dict[str, Definition] = {}
         self._trees: list[_Tree] = []
         self._begin(name, "")
@@ -129,7 +134,7 @@ class _Parser:
             control(self, token)
             return
         self._cursor.back()
-        self._finish(Output(Action(self._tree.pipelines.parse("command"))))
+        self._finish(Output(Action(self._tree.pipelines.parse("command"), self._around)))
 
     def _finish(self, statement: Statement | None = None) -> None:
         if statement is not None:
@@ -152,7 +157,7 @@ class _Parser:
         token = self._cursor.next()
         name = self._template_name(token, context)
         pipe = self._tree.pipelines.parse(context)
-        self._tree.add(Call(Invocation(token.position, name, pipe)))
+        self._tree.add(Call(Invocation(token.position, name, pipe, self._around)))
         self._begin(name, context)
 
     def _template(self, _keyword: Token) -> None:
@@ -164,7 +169,7 @@ class _Parser:
             self._cursor.next()
         else:
             pipe = self._tree.pipelines.parse(context)
-        self._finish(Call(Invocation(token.position, name, pipe)))
+        self._finish(Call(Invocation(token.position, name, pipe, self._around)))
 
     def _break(self, keyword: Token) -> None:
         self._leave_range(keyword, "{{break}}", Break())
@@ -195,10 +200,10 @@ class _Parser:
             self._cursor.expect(_K.RIGHT_DELIM, "else")
         self._finish()
         if not tree.blocks:
-            self._misplaced("{{else}}", keyword)
+            self._misplaced("else", keyword)
         block = tree.blocks[-1]
         if block.in_else:
-            self._cursor.fail("expected end; found {{else}}", keyword)
+            self._cursor.fail(f"expected end; found {self._shown('else')}", keyword)
         block.in_else = True
         tree.ranges -= block.keyword == "range"
         tree.add(Else())
@@ -214,7 +219,7 @@ class _Parser:
             self._install()
             self._tree = self._trees[-1]
         else:
-            self._misplaced("{{end}}", keyword)
+            self._misplaced("end", keyword)
 
     def _close_block(self) -> None:
         tree = self._tree
@@ -227,10 +232,12 @@ class _Parser:
                 return
 
     def _misplaced(self, what: str, token: Token) -> NoReturn:
-        clause = self._tree.clause
-        self._cursor.fail(
-            f"unexpected {what} in {clause}" if clause else f"unexpected {what}", token
-        )
+        clause = f" in {self._tree.clause}" if self._tree.clause else ""
+        self._cursor.fail(f"unexpected {self._shown(what)}{clause}", token)
+
+    def _shown(self, keyword: str) -> str:
+        left, right = self._around
+        return f"{left}{keyword}{right}"
 
     _CONTROLS: ClassVar[dict[TokenKind, Callable[[_Parser, Token], None]]] = {
         _K.BLOCK: _block,
