@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -385,3 +386,35 @@ async def test_as_process_1_it_collects_orphans(world: SharedWorld, tmp_path: Pa
                 assert await asyncio.wait_for(process.wait(), 40) == 42, log.read_text()
             return
     pytest.skip("this user may not make a process namespace")
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
+async def test_an_application_behind_setpriv_ends_when_leasekeeper_is_killed(
+    tmp_path: Path,
+) -> None:
+    """As docs/exec.md says; otherwise it would go on with credentials that nobody keeps alive."""
+    seen = tmp_path / "diary"
+    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(application(tmp_path))]
+    config = (
+        "vault: {address: 'http://127.0.0.1:1'}\n"
+        "auth: {method: approle, role_id: r, secret_id: s}\n"
+        f"exec: {{command: {json.dumps([*command, str(seen), 'SIGTERM'])}}}\n"
+    )
+    async with Leasekeeper(config=config) as program:
+        await until(lambda: bool(starts(seen)))
+        (pid,) = (entry["pid"] for entry in diary(seen) if "pid" in entry)
+        program.process.kill()
+        try:
+            await until(lambda: not _runs(pid), within_s=10)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert {"signal": "SIGTERM"} in diary(seen)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
