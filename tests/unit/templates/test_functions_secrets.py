@@ -114,6 +114,18 @@ def test_a_secret_shows_every_field_of_the_answer() -> None:
     )
 
 
+def test_what_escapes_a_secret_prints_it_as_an_action_does() -> None:
+    text = '{{ with secret "secret/data/app" }}%s{{ end }}'
+    shown = _render(text % "{{ . }}", {APP: ANSWER}).text
+
+    assert shown is not None
+    assert shown.startswith("{id ")
+    assert _render(text % "{{ html . 1 }}", {APP: ANSWER}).text == (
+        shown.replace("<", "&lt;").replace(">", "&gt;") + " 1"
+    )
+    assert (_render(text % "{{ print . }}", {APP: ANSWER}).text or "").startswith("&{id ")
+
+
 def test_a_login_shows_its_auth_and_a_wrapped_answer_its_wrapping() -> None:
     login = SecretRequest.write("auth/x/login", {})
     auth = AuthData(

@@ -28,7 +28,8 @@ _JS = {
 def _text(values: tuple[Any, ...]) -> str:
     if len(values) == 1 and type(values[0]) is str:
         return values[0]
-    return sprint(*(NO_VALUE if value is None else value for value in values))
+    printed = (NO_VALUE if value is None else value for value in values)
+    return sprint(*printed, through_pointers=True)
 
 
 def html(*values: Any) -> str:

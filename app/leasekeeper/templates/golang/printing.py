@@ -23,15 +23,21 @@ __all__ = [
 ]
 
 
-def sprint(*values: Any) -> str:
-    """Return *values* as ``print`` shows them: blanks only between operands that are no strings."""
+def sprint(*values: Any, through_pointers: bool = False) -> str:
+    """Return *values* as ``print`` shows them: blanks only between operands that are no strings.
+
+    *through_pointers* shows what pointers point to, as an action does.
+    """
     printer = Printer()
     after_string = True
     for value in values:
         is_string = kind(value) == "string"
         if not is_string and not after_string:
             printer.write(" ")
-        printer.argument(value, "v")
+        if through_pointers and _is_bare_struct(value):
+            printer.struct(value, "v", 0)
+        else:
+            printer.argument(value, "v")
         after_string = is_string
     return printer.text()
 
@@ -63,8 +69,12 @@ def to_text(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """Return *value* as an action prints it: of a pointer, what it points to."""
-    if isinstance(value, GoStruct) and describing_method(value) is None:
+    if _is_bare_struct(value):
         printer = Printer()
         printer.struct(value, "v", 0)
         return printer.text()
     return to_text(value)
+
+
+def _is_bare_struct(value: Any) -> bool:
+    return isinstance(value, GoStruct) and describing_method(value) is None
