@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -106,6 +107,9 @@ class WebServer:
         await runner.setup()
         try:
             self._server = await self._bind(runner)
+            # uvloop keeps quiet about another process that listens between our bind and listen.
+            if not all(self._server.sockets):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         except OSError as error:
             await runner.cleanup()
             raise _cannot_listen(self._listen, error) from error
