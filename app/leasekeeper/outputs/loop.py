@@ -73,17 +73,13 @@ class Applied:
     removed: tuple[str, ...]
 
 
-OnPublished = Callable[[Output, Sequence[Snapshot]], None]
-
-
 class OutputLoop:
     """Renders and publishes the outputs whose secrets or files have changed, and only those.
 
     `settled` is released when every output has been in place once; at once if there is none.
-    *on_published* hears of every output that is in place, with the snapshots that its content was
-    made from, whether or not the content had changed. *in_memory* is an output that lies in no
-    file system; *tell_application* is for notifications of the program that `exec` runs. `close`
-    ends what `run` and its outputs have started, threads included.
+    *in_memory* is an output that lies in no file system; *tell_application* is for notifications of
+    the program that `exec` runs. `close` ends what `run` and its outputs have started, threads
+    included.
     """
 
     def __init__(
@@ -97,14 +93,12 @@ class OutputLoop:
         groups: Sequence[GroupSection] = (),
         workers: FileWorkers | None = None,
         fence: Fence = no_fence,
-        on_published: OnPublished = lambda _output, _snapshots: None,
         in_memory: Output | None = None,
         tell_application: TellApplication | None = None,
     ) -> None:
         self.settled = Latch()
         self._store = store
         self._rng = rng
-        self._on_published = on_published
         self._workers = workers or FileWorkers()
         self._patrol = Patrol(lifecycle.repair_interval or math.inf, workers=self._workers, rng=rng)
         self._nursery = Nursery(self._crash)
@@ -257,8 +251,7 @@ class OutputLoop:
         return True
 
     async def _end(self, turn: Turn, *, remove: bool) -> None:
-        for dependency in turn.woken_by:
-            self._users[dependency].discard(turn)
+        self._depend(turn)
         self._unsettled.discard(turn)
         self._release_if_settled()
         if (schedule := self._schedules.get(turn.mount)) is not None:
@@ -378,12 +371,14 @@ class OutputLoop:
 
     def _next_at(self, turn: Turn) -> float:
         turn.retry_at = self._retry_at(turn.shown)
+        if turn.dirty:
+            return turn.due_at
         return min(turn.retry_at, turn.unit.next_at)
 
     async def _render(self, turn: Turn, unit: Unit) -> Any:
         attempts = self._attempt(turn, unit)
         if attempts is None:
-            attempts = await self._attempt_in_thread(unit)
+            attempts = await self._attempt_in_thread(turn, unit)
         return self._finish(turn, unit, attempts)
 
     async def _publish(self, unit: Unit, rendering: Any) -> bool:
@@ -393,8 +388,6 @@ class OutputLoop:
             published = await unit.publish(rendering)
             note("leasekeeper.outcome", unit.outputs[0].outcome.value)
         for output in unit.outputs:
-            if published:
-                self._on_published(output, output.published_snapshots)
             RENDERS.inc(output.label, output.outcome.value)
         return published
 
@@ -426,19 +419,27 @@ class OutputLoop:
             return None
         return attempts
 
-    async def _attempt_in_thread(self, unit: Unit) -> list[Attempt]:
+    async def _attempt_in_thread(self, turn: Turn, unit: Unit) -> list[Attempt]:
         from leasekeeper.outputs.programs import Programs
 
         async with Programs(self._make.environ) as programs:
             # Meanwhile the world goes on; whoever asks twice gets the same answer all the same.
             snapshot, text = cache(self._store.snapshot), cache(self._files.text)
-            attempts = unit.begin(View(snapshot=snapshot, text=text, program=programs.run))
+            view = View(snapshot=snapshot, text=text, program=programs.run)
+            attempts = unit.begin(view)
             await self._workers.run(PROGRAMS, run_all, attempts, deadline_s=None)
+        asked = {each for attempt in attempts for each in attempt.asked}
+        if any(view.value(each) != self._view.value(each) for each in asked):
+            turn.dirty = True  # what it has asked for the first time could not wake it
         return attempts
 
     def _depend(self, turn: Turn) -> None:
-        """Let *turn* be woken by what it uses now, and have that kept fresh."""
-        before, used = turn.woken_by, turn.used
+        """Let *turn* be woken by what it uses now, and have that kept fresh.
+
+        One that is not wanted any more uses nothing, even if it is being rendered at present.
+        """
+        wanted = self._turns.get(turn.place) is turn
+        before, used = turn.woken_by, turn.used if wanted else frozenset()
         turn.woken_by = used
         for dependency in before - used:
             self._users[dependency].discard(turn)

@@ -32,6 +32,12 @@ class View:
     text: Callable[[FileRequest], str | None]
     program: Callable[[tuple[str, ...]], str] = _in_the_loop
 
+    def value(self, dependency: Dependency) -> Snapshot | str | None:
+        """Return what is known of *dependency*, or None."""
+        if isinstance(dependency, FileRequest):
+            return self.text(dependency)
+        return self.snapshot(dependency)
+
 
 class Attempt:
     """A render of *source*, whose outcome `run` leaves behind: *rendered*, or *error*.

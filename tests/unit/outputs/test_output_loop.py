@@ -155,7 +155,6 @@ class World:
         self.workers = Inline()
         self.lifecycle = LifecycleSection.model_validate(lifecycle)
         self.sources: list[tuple[OutputSection, Text]] = []
-        self.published: list[tuple[str, int]] = []
 
     def output(self, name: str, source: Text, **settings: Any) -> Path:
         path = self.directory / name
@@ -174,7 +173,6 @@ class World:
             rng=random.Random(1),
             environ={"LANG": "C"},
             workers=self.workers,
-            on_published=self._published,
         )
         task = asyncio.get_running_loop().create_task(loop.run(), name="outputs")
         try:
@@ -184,9 +182,6 @@ class World:
             task.cancel()
             await asyncio.wait([task])
             await loop.close(deadline_s=1)
-
-    def _published(self, output: Output, snapshots: Iterable[Snapshot]) -> None:
-        self.published += [(output.label, snapshot.generation) for snapshot in snapshots]
 
 
 def named(loop: OutputLoop, label: str) -> Output:
@@ -479,9 +474,7 @@ async def test_unchanged_content_of_an_earlier_process_is_not_rewritten(tmp_path
         assert path.stat().st_ctime_ns == before.st_ctime_ns
 
 
-async def test_on_published_hears_of_the_snapshots_behind_unchanged_content_too(
-    tmp_path: Path,
-) -> None:
+async def test_an_output_knows_the_snapshots_behind_unchanged_content_too(tmp_path: Path) -> None:
     world = World(tmp_path, Store(a="a1"))
     world.output("app", Text(A, write=lambda _values: "constant"))
 
@@ -489,7 +482,6 @@ async def test_on_published_hears_of_the_snapshots_behind_unchanged_content_too(
         world.store.put(A, "a2")
         await asyncio.sleep(1)
 
-        assert world.published == [("app", 1), ("app", 2)]
         assert [each.generation for each in loop.outputs[0].published_snapshots] == [2]
         assert loop.outputs[0].generation == 1
 
@@ -688,12 +680,17 @@ async def test_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
         assert not path.exists()
 
 
-async def test_a_bug_in_the_loop_ends_it_instead_of_going_unnoticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["finish", "publish"])
+async def test_a_bug_in_the_loop_ends_it_instead_of_going_unnoticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     world = World(tmp_path, Store(a="a1"))
     world.output("app", Text(A))
 
-    def broken(_output: Output, _snapshots: Iterable[Snapshot]) -> None:
+    def broken(*_arguments: object) -> None:
         raise LookupError("bug")
+
+    monkeypatch.setattr(Output, where, broken)
 
     loop = OutputLoop(
         world.lifecycle,
@@ -702,7 +699,6 @@ async def test_a_bug_in_the_loop_ends_it_instead_of_going_unnoticed(tmp_path: Pa
         rng=random.Random(1),
         environ={},
         workers=world.workers,
-        on_published=broken,
     )
     with pytest.raises(ExceptionGroup) as caught:
         await loop.run()
