@@ -65,6 +65,7 @@ _MATURE_AT = 0.4
 _SHORTEST_LIFE_S = 1.0
 
 _READ_AGAIN = (SecretKind.STATIC, SecretKind.LIST)
+_AT_INTERVALS = (*_READ_AGAIN, SecretKind.STATIC_ROLE)  # among other times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +241,7 @@ class SecretPlan:
         if self.lease is not None:
             self.probe_at = -math.inf
             return "look up"
-        again = kind is None or kind in (*_READ_AGAIN, SecretKind.STATIC_ROLE)
+        again = kind is None or kind in _AT_INTERVALS
         if again and (self.request.operation is not Operation.WRITE or kind is None):
             self.fetch_at = -math.inf
             return "read"
@@ -339,7 +340,7 @@ class SecretPlan:
     def _leisure_s(self) -> float:
         """Return for how long at most to put off what is overdue: a reading by one interval."""
         kind = self.snapshot.kind if self.snapshot else None
-        if kind not in _READ_AGAIN:
+        if kind not in _AT_INTERVALS:
             return LEISURE_S
         return min(self._context.interval_of(self.request) or LEISURE_S, LEISURE_S)
 

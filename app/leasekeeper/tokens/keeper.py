@@ -294,7 +294,9 @@ class TokenKeeper(LiveToken):
             self._found_good(lease)
             return True
         if self._found_good(lease):
-            self._note_ttl(lease, whole((answer.data or {}).get("ttl")))
+            data = answer.data or {}
+            self._note_uses(whole(data.get("num_uses")))
+            self._note_ttl(lease, whole(data.get("ttl")))
         return True
 
 

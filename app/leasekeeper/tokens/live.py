@@ -195,6 +195,7 @@ class LiveToken:
             self._client.use_token(lease.client_token, lease.serial)
         self.proven = proven
         self._good_until = -math.inf
+        self._replace_at = math.inf
         self._hold(lease)
         # Anywhere in the interval: tokens of one deployment are not looked up in the same second.
         self._probe_at = now() + self._probe_pause() * self._rng.random()
@@ -203,11 +204,14 @@ class LiveToken:
         self._live.set()
 
     def _hold(self, lease: TokenLease) -> None:
-        """Make *lease* the live one and plan what comes next."""
+        """Make *lease* the live one and plan what comes next.
+
+        Of one token, a login that is planned or was asked for comes no later than it would have.
+        """
         self.lease = lease
         self._renew_at = lease.renew_at(self._rng.random())
         planned = lease.replace_at(self._overlap_s, self._rng.random())
-        self._replace_at = min(planned, self._worn_at())
+        self._replace_at = min(self._replace_at, planned, self._worn_at())
         self._ends[lease.serial] = lease.expires_at
         for serial in sorted(self._ends)[:-REMEMBERED_TOKENS]:
             del self._ends[serial]
@@ -220,8 +224,18 @@ class LiveToken:
 
     def _used(self) -> None:
         """Count a request that carries the live token."""
-        self._uses_left -= 1
-        if self._uses_left == self._uses_kept:
+        self._have_left(self._uses_left - 1)
+
+    def _note_uses(self, uses: int) -> None:
+        """Believe Vault when it says that fewer *uses* are left: others may have the token, too."""
+        if math.isinf(self._uses_left):
+            self._limit_uses(uses)  # it may be one of the last run, taken over without an answer
+        elif 0 < uses < self._uses_left:
+            self._have_left(uses)
+
+    def _have_left(self, uses: float) -> None:
+        enough, self._uses_left = self._uses_left > self._uses_kept, uses
+        if enough and uses <= self._uses_kept:
             self._replace_at = min(self._replace_at, self._worn_at())
             self._wake.set()
 
@@ -262,9 +276,7 @@ class LiveToken:
         """Believe Vault when it says that the token ends earlier than was granted."""
         end = now() + ttl_s
         if lease is self.lease and ttl_s > 0 and end < lease.expires_at - 2 * ROUNDING_S:
-            planned = self._replace_at
             self._hold(replace(lease, expires_at=end))
-            self._replace_at = min(self._replace_at, planned)  # somebody may have asked for it
 
     # -- how long to wait --------------------------------------------------------------------------
 

@@ -302,6 +302,38 @@ async def test_the_uses_that_are_left_of_the_token_of_the_last_run_are_counted(
     assert bad == 0
 
 
+async def test_uses_that_others_take_are_counted_at_the_next_lookup(vault: LateVault) -> None:
+    """A sink gives the token away, and whoever has it uses it."""
+    vault.token_uses, vault.token_ttl = 60, 36_000
+    vault.lease_ttl = vault.lease_max_ttl = 36_000
+    world = World(vault, probe={"interval": "30s"})
+    bad = 0
+    async with world.running(CREDS):
+        await world.until(lambda: world.store.keepers[CREDS].snapshot is not None, within_s=5)
+        for second in range(600):
+            await asyncio.sleep(1)
+            for token in vault.live_tokens():
+                token.uses -= second % 5 == 0 and token.uses > 1
+            bad += not vault.valid(world.user())
+
+    assert bad == 0
+    assert vault.count("POST", LOGIN) > 1
+
+
+async def test_a_login_that_was_asked_for_during_a_renewal_is_not_forgotten(
+    vault: LateVault,
+) -> None:
+    world = World(vault, probe={"interval": "0"})
+    async with world.running(CREDS):
+        await world.until(lambda: bool(world.seen), within_s=5)
+        vault.late[RENEW] = 1
+        await world.until(lambda: vault.count("POST", RENEW) == 1, within_s=3600)
+        world.tokens.replace()
+        await asyncio.sleep(10)
+
+        assert vault.count("POST", LOGIN) == 2
+
+
 async def test_a_wrapped_token_is_left_to_its_reader(vault: LateVault) -> None:
     class WrappedLogin(FakeLogin):
         async def login(self, client: VaultClient) -> AuthData:
