@@ -151,28 +151,25 @@ async def test_a_reading_that_failed_in_an_outage_is_made_up_for_within_half_a_m
     assert max(waits) <= 45.01
 
 
-async def test_a_password_that_was_changed_by_hand_in_an_outage_is_read_within_its_interval() -> (
-    None
-):
-    role = SecretRequest.read("database/static-creds/app")
-    waits = []
-    for seed in range(8):
-        vault = FakeVault()
-        vault.static_roles["app"] = {"password": "a", "last_vault_rotation": "r1", "ttl": 36_000}
-        seconds = {"static_secret_render_interval": "10s"}
-        world = World(vault, seed=seed, probe={"interval": "4s"}, secrets=seconds)
-        async with world.running(role):
-            await asyncio.sleep(60)
-            vault.down = True
-            await asyncio.sleep(60)
-            vault.static_roles["app"] = {
-                "password": "b",
-                "last_vault_rotation": "r2",
-                "ttl": 36_000,
-            }
-            vault.down = False
-            began = now()
-            await world.until(lambda: world.seen[-1][0] > began, within_s=1000)
-            waits.append(now() - began)
+async def _read_after_change_by_hand(seed: int) -> float:
+    """Return how long after an outage a static role is read whose password was changed in it."""
+    vault, role = FakeVault(), SecretRequest.read("database/static-creds/app")
+    vault.static_roles["app"] = {"password": "a", "last_vault_rotation": "r1", "ttl": 36_000}
+    seconds = {"static_secret_render_interval": "10s"}
+    world = World(vault, seed=seed, probe={"interval": "4s"}, secrets=seconds)
+    async with world.running(role):
+        await asyncio.sleep(60)
+        vault.down = True
+        await asyncio.sleep(60)
+        vault.static_roles["app"] |= {"password": "b", "last_vault_rotation": "r2"}
+        vault.down = False
+        began = now()
+        await world.until(lambda: world.seen[-1][0] > began, within_s=1000)
+        return now() - began
+
+
+async def test_a_password_changed_by_hand_in_an_outage_is_read_within_its_interval() -> None:
+    """It was put off by up to five minutes, like what has an end of its own."""
+    waits = [await _read_after_change_by_hand(seed) for seed in range(8)]
 
     assert max(waits) <= 13
