@@ -23,7 +23,7 @@ from leasekeeper.outputs.tell import TellApplication
 from leasekeeper.outputs.turn import Maker, Plan, Turn, Unit
 from leasekeeper.outputs.watched_files import WatchedFiles
 from leasekeeper.runtime.backoff import Backoff
-from leasekeeper.runtime.clock import now
+from leasekeeper.runtime.clock import due, now
 from leasekeeper.runtime.latch import Latch
 from leasekeeper.runtime.schedule import Schedule
 from leasekeeper.runtime.tasks import Nursery
@@ -313,9 +313,9 @@ class OutputLoop:
 
     def _serve(self, turn: Turn) -> float | Coroutine[Any, Any, float]:
         """Do what is due for one unit and return when to look at it again."""
-        if turn.dirty and now() < turn.due_at:
+        if turn.dirty and not due(turn.due_at):
             return turn.due_at
-        if not turn.dirty and now() < turn.retry_at:
+        if not turn.dirty and not due(turn.retry_at):
             return self._repair(turn)
         turn.dirty = False  # a change from here on needs another render
         wanted = turn.shown

@@ -503,6 +503,27 @@ async def test_a_change_right_after_the_first_render_is_not_missed(tmp_path: Pat
         assert path.read_text() == "a2"
 
 
+async def test_a_retry_that_comes_a_hair_too_early_is_one_all_the_same(tmp_path: Path) -> None:
+    """Every second one was a repair instead: event loops round the time of a timer."""
+    world = World(tmp_path, Store(a="a1"), repair_interval="0")
+    source = Text(A)
+    world.output("app", source)
+
+    async with world.running() as loop:
+        (turn,) = loop._turns.values()
+        turn.retry_at = now() + 0.0004
+        step = turn.step()
+        assert asyncio.iscoroutine(step)
+        await step
+        assert source.renders == 2
+
+        turn.dirty, turn.due_at = True, now() + 0.0004
+        step = turn.step()
+        assert asyncio.iscoroutine(step)
+        await step
+        assert source.renders == 3
+
+
 async def test_a_change_during_a_publish_leads_to_one_more_publish(tmp_path: Path) -> None:
     world = World(tmp_path, Store(a="a1"))
     source = Text(A)
