@@ -281,8 +281,9 @@ async def test_a_token_of_too_few_uses_is_no_reason_for_a_storm(
     assert vault.count("GET", "database/creds") <= 40
 
 
+@pytest.mark.parametrize("unanswered", [0, 1])
 async def test_the_uses_that_are_left_of_the_token_of_the_last_run_are_counted(
-    vault: LateVault,
+    vault: LateVault, unanswered: int
 ) -> None:
     vault.token_uses, vault.token_ttl = 12, 1200
     vault.lease_ttl = vault.lease_max_ttl = 3600
@@ -290,6 +291,7 @@ async def test_the_uses_that_are_left_of_the_token_of_the_last_run_are_counted(
     async with World(vault, memory=disk.remember()).running(CREDS):
         await asyncio.sleep(20)
     world = World(vault, memory=disk.remember())
+    vault.fail(LOOKUP, 500, times=unanswered)
     bad = 0
     async with world.running(CREDS):
         await world.until(lambda: world.store.keepers[CREDS].snapshot is not None, within_s=5)
