@@ -189,8 +189,9 @@ class SecretPlan:
     def vault_returned(self) -> float:
         """React to the end of an outage; return when the next step is.
 
-        What had failed is done soon, the sooner the less is left, and what has only been put off
-        comes with more time: a fleet does not ask for everything in the same moment.
+        What had failed or was asked for (-inf) is done soon, the sooner the less is left, and what
+        was planned and put off comes with more time: a fleet does not ask for everything in the
+        same moment.
         """
         at, left, part = now(), self.left_s(), self._context.rng.random()
         soon, later = (at + part * spread_s(left, s) for s in (SPREAD_S, self._leisure_s()))
@@ -198,7 +199,7 @@ class SecretPlan:
             self.renew_at = soon
         elif due(self.renew_at):
             self.renew_at = later
-        if self._trouble.active:
+        if self._trouble.active or self.fetch_at == -math.inf:
             self.fetch_at = soon
         elif due(self.fetch_at):
             self.fetch_at = later

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from leasekeeper.errors import VaultUnavailable
 from leasekeeper.runtime.clock import now
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.vault.transport import Reply
@@ -173,3 +174,24 @@ async def test_a_password_changed_by_hand_in_an_outage_is_read_within_its_interv
     waits = [await _read_after_change_by_hand(seed) for seed in range(8)]
 
     assert max(waits) <= 13
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_was_asked_for_in_an_outage_is_not_put_off_like_what_was_planned(
+    seed: int,
+) -> None:
+    vault = FakeVault()
+    vault.kv2["product"] = {"a": "b"}
+    world = World(vault, seed=seed, probe={"interval": "4s"})
+    async with world.running(KV):
+        await asyncio.sleep(10)
+        vault.down = True
+        world.client.reachability.doubt(VaultUnavailable("down"))
+        await world.until(lambda: not world.client.reachability.up, within_s=5)
+        keeper = world.store.keepers[KV]
+        assert keeper.refresh() == "read"
+        world.store.wake(keeper)
+        await asyncio.sleep(60)
+        vault.down = False
+        before = vault.count("GET", "secret/data/product")
+        await world.until(lambda: vault.count("GET", "secret/data/product") > before, within_s=33)
