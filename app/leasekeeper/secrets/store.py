@@ -156,6 +156,8 @@ class SecretStore:
             hint = "it ends by itself; to have it ended, allow update on 'sys/leases/revoke'"
             log.warning("lease.revocation_failed", **fields, error=error.message, hint=hint)
         else:
+            keeper.lease = None  # or the next run would take it for one that lives
+            self._context.on_change(True)
             log.info("lease.revoked", **fields)
 
     async def run(self) -> NoReturn:

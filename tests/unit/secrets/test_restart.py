@@ -208,6 +208,24 @@ async def test_a_lease_that_no_template_uses_any_more_is_revoked(vault: FakeVaul
     assert logins(vault) == 1
 
 
+async def test_leases_that_were_revoked_one_by_one_are_not_used_by_the_next_run(
+    vault: FakeVault,
+) -> None:
+    """Without Vault it took them for good: by the clock they were."""
+    disk = Disk()
+    world = World(vault, memory=disk.remember("a"))
+    async with world.running(CREDS):
+        await world.until(lambda: bool(world.seen), within_s=5)
+        await world.store.revoke_leases()
+    vault.down = True
+    world = World(vault, memory=disk.remember("a"))
+    async with world.running(CREDS):
+        await asyncio.sleep(30)
+
+    assert vault.live_leases() == []
+    assert world.store.snapshot(CREDS) is None
+
+
 async def test_a_write_is_not_repeated_by_a_restart(vault: FakeVault) -> None:
     disk = Disk()
     for _ in range(3):
