@@ -126,8 +126,8 @@ async def test_a_directory_that_we_may_not_write_is_found_before_anything_is_pub
 def test_without_a_volume_the_message_says_so(tmp_path: Path) -> None:
     target = Target(path=str(tmp_path / "config" / "a"), create_dirs=False)
 
-    (without,) = check(Mounts(("/",)), [target])
-    (with_volume,) = check(Mounts((str(tmp_path), "/")), [target])
+    (without,) = check(Mounts(frozenset({"/"})), [target])
+    (with_volume,) = check(Mounts(frozenset({str(tmp_path), "/"})), [target])
 
     assert "no volume is mounted there" in str(without)
     assert "no volume is mounted there" not in str(with_volume)
@@ -137,7 +137,7 @@ def test_a_file_that_is_itself_a_mount_cannot_be_replaced(tmp_path: Path) -> Non
     """The rename would fail: a volume must be mounted at the directory."""
     path = str(tmp_path / "a")
 
-    (problem,) = check(Mounts((path, "/")), [Target(path=path)])
+    (problem,) = check(Mounts(frozenset({path, "/"})), [Target(path=path)])
 
     assert "mount its directory instead" in str(problem)
 

@@ -5,6 +5,7 @@ The file system itself is never asked: on a network file system that hangs, `sta
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -15,9 +16,9 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """The mount points of this process, longest first."""
+    """The mount points of this process."""
 
-    points: tuple[str, ...] = ("/",)
+    points: frozenset[str] = frozenset({"/"})
 
     @classmethod
     def current(cls) -> Mounts:
@@ -27,12 +28,18 @@ class Mounts:
                 lines = table.read().splitlines()
         except OSError:
             return cls()
-        points = {_unescaped(line.split(" ")[_MOUNT_POINT_FIELD]) for line in lines if line}
-        return cls(tuple(sorted(points | {"/"}, key=len, reverse=True)))
+        return cls(
+            frozenset(_unescaped(line.split(" ")[_MOUNT_POINT_FIELD]) for line in lines if line)
+        )
 
     def of(self, path: str) -> str:
         """Return the mount point above *path*, by its name: symbolic links are not followed."""
-        return next((point for point in self.points if path.startswith(point + "/")), "/")
+        above = os.path.dirname(path)
+        while above not in self.points:
+            below, above = above, os.path.dirname(above)
+            if above == below:
+                return "/"
+        return above
 
     def is_point(self, path: str) -> bool:
         """Whether something is mounted at *path* itself."""

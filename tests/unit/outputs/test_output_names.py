@@ -40,11 +40,12 @@ def test_other_names_are_no_temporary_names(name: str) -> None:
 
 
 def test_a_path_belongs_to_the_longest_mount_above_it() -> None:
-    mounts = Mounts(("/config/sub", "/config", "/"))
+    mounts = Mounts(frozenset({"/config/sub", "/config", "/"}))
 
     assert mounts.of("/config/sub/a") == "/config/sub"
     assert mounts.of("/config/subway/a") == "/config"
     assert mounts.of("/configuration/a") == "/"
+    assert [mounts.of(path) for path in ("//a", "a", "/", "")] == ["/"] * 4
     assert mounts.is_point("/config")
     assert not mounts.is_point("/config/sub/a")
 
