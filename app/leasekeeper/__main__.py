@@ -14,7 +14,7 @@ def main() -> int:
     import gc
 
     # What imports make lives as long as the process. Looking through it again and again costs a
-    # sixth of the start (60 ms); `cli` goes on with collecting when they are done.
+    # sixth of the start (60 ms); the agent goes on with collecting when it has been set up.
     gc.disable()
     from leasekeeper.cli import main as command_line
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import importlib
 import os
 import signal
@@ -300,14 +299,6 @@ async def _run_agent(
     from leasekeeper.runtime.tasks import Nursery
     from leasekeeper.telemetry.events import log
 
-    # Modules and settings are here to stay, so no collection need look at them, but what making
-    # models has left behind can be used again: 0.9 MiB for 20 ms.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-    # Nearly all that a busy start makes stays: looking through it every 700 objects (the default)
-    # costs a twentieth of a start with 1,000 templates.
-    gc.set_threshold(10_000)
     if loaded.ignored:
         log.warning("settings.ignored", variables=list(loaded.ignored), because="there is a file")
     for warning in loaded.warnings:
