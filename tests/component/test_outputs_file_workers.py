@@ -7,6 +7,8 @@ import contextlib
 import errno
 import gc
 import os
+import shutil
+import stat
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -215,6 +217,43 @@ async def test_an_idle_thread_keeps_nothing_of_its_last_job(workers: FileWorkers
     assert gone() is None
 
 
+async def test_a_result_is_kept_by_nobody_but_its_caller(workers: FileWorkers) -> None:
+    class Content:
+        pass
+
+    gc.disable()
+    try:
+        gone = weakref.ref(await workers.run("/", Content, deadline_s=5))
+        async with asyncio.timeout(5):
+            while gone() is not None:
+                await asyncio.sleep(0.001)
+    finally:
+        gc.enable()
+
+
+async def test_a_thread_that_cannot_be_had_is_no_end_of_the_others(
+    workers: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as no_threads:
+        no_threads.setattr(threading.Thread, "start", refuse)
+        for _ in range(THREADS_PER_MOUNT):
+            with pytest.raises(RuntimeError, match="thread"):
+                await workers.run("/", int, deadline_s=5, strand="a")
+    assert await workers.run("/", int, "1", deadline_s=5, strand="a") == 1
+
+    stuck = Stuck()
+    workers.submit("/", stuck, strand="a")
+    with monkeypatch.context() as no_threads:
+        no_threads.setattr(threading.Thread, "start", refuse)
+        late = asyncio.gather(*(workers.run("/", int, deadline_s=5) for _ in range(5)))
+        await entered(stuck)
+    stuck.release.set()
+    assert await late == [0] * 5
+
+
 async def test_a_cancelled_caller_does_not_start_its_job(workers: FileWorkers) -> None:
     stuck, started = Stuck(), threading.Event()
     workers.submit("/", stuck, strand="a")
@@ -356,7 +395,43 @@ async def test_a_directory_that_is_swapped_between_two_files_gets_both_in_its_ne
     )
 
     assert sorted(os.listdir(place)) == ["a", "b"]
-    assert str(tmp_path / "moved") not in syncs.directories
+    assert syncs.directories == [str(tmp_path / "moved"), str(place), str(place)]
+
+
+async def test_a_directory_that_is_removed_before_it_is_durable_is_made_again(
+    tmp_path: Path, one_thread: FileWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_module, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    place = tmp_path / "config"
+
+    await at_once(
+        one_thread,
+        publish(one_thread, place / "a"),
+        publish(one_thread, place / "b"),
+        one_thread.run("/", shutil.rmtree, place, deadline_s=5),
+    )
+
+    assert sorted(os.listdir(place)) == ["a", "b"]
+
+
+async def test_a_file_that_waits_for_its_directory_goes_on_after_closing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, stuck = FileWorkers(threads_per_mount=1), Stuck()
+
+    def sync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            stuck()
+
+    monkeypatch.setattr(os, "fsync", sync)
+    work = asyncio.get_running_loop().create_task(publish(subject, tmp_path / "a"))
+    await entered(stuck)
+    left = [t for t in threading.enumerate() if t.name.startswith("files ")]
+    await subject.close(grace_s=0.01)
+    stuck.release.set()
+
+    assert (await work).rewritten
+    await asyncio.to_thread(left[0].join)
 
 
 async def test_a_file_that_is_stuck_does_not_hold_up_one_that_waits_for_its_directory(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,30 @@ def test_a_log_whose_directory_is_gone_stops_nobody(tmp_path: Path) -> None:
     directory.rmdir()
     for _ in range(5000):
         file.write(b"line\n")
+    file.close()
+
+
+def test_what_logs_in_the_middle_of_a_line_stops_nobody(tmp_path: Path) -> None:
+    """What the interpreter throws away at any moment may log its end."""
+    file = LogFile(str(tmp_path / "a.log"), Rotation())
+
+    def talk(_phase: str, _about: object) -> None:
+        file.write(b"in between\n")
+
+    def write() -> None:
+        for _ in range(100):
+            file.write(b"line\n")
+
+    writer, before = threading.Thread(target=write, daemon=True), gc.get_threshold()
+    gc.callbacks.append(talk)
+    gc.set_threshold(1)
+    try:
+        writer.start()
+        writer.join(10)
+    finally:
+        gc.callbacks.remove(talk)
+        gc.set_threshold(*before)
+    assert not writer.is_alive()
     file.close()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from time import monotonic
 from typing import Any
@@ -190,6 +191,22 @@ def test_a_name_service_that_is_away_is_no_outage_of_vault(
     assert said[0]["host"] == NAME
     assert took_s < 4, "a second of patience for all of them together"
     assert len(dns.asked) <= 8
+
+
+def test_the_last_address_is_used_while_there_is_no_thread_to_ask_in(
+    run: Run, dns: NameTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def asked() -> str:
+        async with serving(vault({"who": "old"}), host=OLD) as old, client_of(old.port) as client:
+            await says(client)
+            client.renew_connections()
+            monkeypatch.setattr(threading.Thread, "start", refuse)
+            return await says(client)
+
+    assert run(asked()) == "old"
 
 
 def test_a_name_that_was_never_known_is_told_with_the_name(run: Run, dns: NameTable) -> None:

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from typing import NamedTuple, TypeVar
 
 from leasekeeper.files.target import Target, temp_name
@@ -48,29 +48,26 @@ def alone(steps: Steps[T]) -> T:
         except StopIteration as end:
             outcome: T = end.value
             return outcome
-        error = make_durable([place])
+        error = make_durable([place.fd])
 
 
-def make_durable(places: Sequence[Unsynced]) -> OSError | None:
-    """Make what happened at *places*, all of one path, durable together; return why not.
+def make_durable(fds: Iterable[int]) -> OSError | None:
+    """Make what happened in the directories *fds*, many of them the same, durable; or say why not.
 
     Who finds his change at the path afterwards knows that its directory was meant: a path that
     leads to another one since it was opened is noticed then.
     """
-    path, fd = places[0]
     try:
-        if len(places) == 1:
+        for fd in {_identity(fd): fd for fd in fds}.values():
             _sync_directory(fd)
-            return None
-        # One of them may have been opened before the path came to lead elsewhere.
-        fd = os.open(path, DIRECTORY_FLAGS)
-        try:
-            _sync_directory(fd)
-        finally:
-            os.close(fd)
     except OSError as error:
         return error
     return None
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def open_directory(target: Target) -> int:

@@ -119,7 +119,7 @@ class _Job:
     def __init__(self, steps: Steps[Any], strand: Hashable) -> None:
         self.steps: Steps[Any] | None = steps
         """None when it has begun, or when its caller has gone: they may hold a secret."""
-        self.strand = self if strand is None else strand
+        self.strand = object() if strand is None else strand
         self.outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
@@ -141,28 +141,39 @@ class _Pool:
         self._done: deque[tuple[_Job, Any, BaseException | None]] = deque()
         self._told = False
         self._threads: list[threading.Thread] = []
+        self._ended = False
         self.drained = asyncio.Event()
         self.drained.set()
 
     def add(self, job: _Job) -> None:
         strand = self._strands.get(job.strand)
         if strand is None:
+            self._hire()
             self._strands[job.strand] = deque([job])
             self.drained.clear()
-            self._start(job)
+            self._ready.put(partial(self._begin, job))
             return
         # A file that is tried again every minute must not pile up while its mount hangs.
         while len(strand) > 1 and strand[-1].steps is None:
             strand.pop()
         strand.append(job)
 
-    def _start(self, job: _Job) -> None:
-        self._ready.put(partial(self._begin, job))
-        if len(self._threads) < min(len(self._strands), self._limit):
-            name = f"files {self._mount} {len(self._threads)}"
-            thread = threading.Thread(target=self._serve, name=name, daemon=True)
-            self._threads.append(thread)
+    def _hire(self) -> None:
+        """Have one thread more, if those there are could all be busy.
+
+        :raises RuntimeError: if the operating system gives none, and there is none.
+        """
+        if len(self._threads) >= min(len(self._strands) + 1, self._limit):
+            return
+        name = f"files {self._mount} {len(self._threads)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        try:
             thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def _listen(self) -> None:
         self._told = False  # first this: what is done from here on is told anew
@@ -182,7 +193,7 @@ class _Pool:
         strand = self._strands[name]
         strand.popleft()
         if strand:
-            self._start(strand[0])
+            self._ready.put(partial(self._begin, strand[0]))
         else:
             del self._strands[name]
 
@@ -192,8 +203,8 @@ class _Pool:
                 if job.steps is not None:
                     job.outcome.cancel()
                     job.steps = None
-        for _ in self._threads:
-            self._ready.put(None)
+        self._ended = True
+        self._ready.put(None)
         if self.drained.is_set():  # so none is stuck
             for thread in self._threads:
                 thread.join()
@@ -201,9 +212,13 @@ class _Pool:
     # -- in the threads -------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        while (work := self._ready.get()) is not None:
-            work()
+        # What is under way brings up more: files go on when their directory is durable.
+        while not (self._ended and self._ready.empty()):
+            work = self._ready.get()
+            if work is not None:
+                work()
             del work  # an idle thread must not keep a secret alive
+        self._ready.put(None)  # wakes the next thread
 
     def _begin(self, job: _Job) -> None:
         steps, job.steps = job.steps, None
@@ -234,7 +249,7 @@ class _Pool:
     def _sync(self, path: str) -> None:
         with self._lock:
             parked = self._unsynced.pop(path)
-        error = make_durable([place for place, _ in parked])
+        error = make_durable([place.fd for place, _ in parked])
         for _, go_on in parked:
             self._ready.put(partial(go_on, error))
 

@@ -145,7 +145,10 @@ def _plain(value: object) -> str:
 class _LibraryHandler(logging.Handler):
     """Turns log records of libraries into events of ours, so that they are masked as well."""
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take *record*; without the lock around `emit`, for whoever holds that of the writer may
+        log in the middle of it.
+        """
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001 - a library's bad format string is not our end
@@ -154,6 +157,7 @@ class _LibraryHandler(logging.Handler):
         if record.exc_info:
             fields["exc_info"] = record.exc_info[1]
         log.note(min(max(record.levelno // 10 * 10, 10), 50), "library.logged", fields)
+        return True
 
 
 def _bridge_libraries(level: int) -> None:

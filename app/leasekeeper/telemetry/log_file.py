@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import stat
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 _MODE = 0o640
 _DEFAULT_NAME = "leasekeeper.log"
@@ -48,21 +48,21 @@ class LogFile:
     def __init__(self, path: str, rotation: Rotation) -> None:
         self._path = path_of(path)
         self._rotation = rotation
-        self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
+        # Not `Queue`: what is thrown away in the middle of this may log its end.
+        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
         self._open()
         self._thread = threading.Thread(target=self._run, name="log file", daemon=True)
         self._thread.start()
 
     def write(self, line: bytes) -> None:
         """Have *line* written; never waits."""
-        with contextlib.suppress(queue.Full):
-            self._lines.put_nowait(line)
+        if self._lines.qsize() < _MOST_WAITING:
+            self._lines.put(line)
 
     def close(self) -> None:
         """Write what is waiting, within a second."""
-        with contextlib.suppress(queue.Full):
-            self._lines.put_nowait(None)
-            self._thread.join(_CLOSING_S)
+        self._lines.put(None)
+        self._thread.join(_CLOSING_S)
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:

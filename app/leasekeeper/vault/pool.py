@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -113,7 +114,10 @@ def _asked(host: str, port: int, family: int) -> asyncio.Future[list[ResolveResu
             else:
                 loop.call_soon_threadsafe(answer.set_result, found)
 
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    try:
+        threading.Thread(target=ask, name="resolve", daemon=True).start()
+    except RuntimeError as error:
+        answer.set_exception(OSError(errno.EAGAIN, str(error)))
     return answer
 
 

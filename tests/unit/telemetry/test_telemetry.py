@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 
 import pytest
 
@@ -122,6 +123,36 @@ def test_what_logs_in_the_middle_of_a_line_does_not_stop_us() -> None:
 
     names = {json.loads(line)["event"] for line in stream.getvalue().splitlines()}
     assert names == {"any.thing", "in.between"}
+
+
+def test_what_logs_in_the_middle_of_a_line_waits_for_no_library() -> None:
+    in_library, in_line = threading.Event(), threading.Event()
+
+    class Slow:
+        def __str__(self) -> str:
+            in_library.set()
+            in_line.wait(10)
+            return "slow"
+
+    class Talking(io.StringIO):
+        def write(self, text: str) -> int:
+            if not in_line.is_set():
+                in_line.set()
+                logging.getLogger("any").warning("in between")
+            return super().write(text)
+
+    stream = Talking()
+    events.configure("info", "json", stream)
+    library = threading.Thread(target=logging.getLogger("any").warning, args=[Slow()], daemon=True)
+    library.start()
+    in_library.wait(10)
+    ours = threading.Thread(target=events.log.info, args=["any.thing"], daemon=True)
+    ours.start()
+    for thread in (ours, library):
+        thread.join(10)
+
+    told = {json.loads(line).get("message") for line in stream.getvalue().splitlines()}
+    assert told == {"slow", "in between", None}
 
 
 def test_nothing_is_written_before_somebody_says_where(
