@@ -25,7 +25,7 @@ from leasekeeper.outputs.watched_files import WatchedFiles
 from leasekeeper.runtime.backoff import Backoff
 from leasekeeper.runtime.clock import due, now
 from leasekeeper.runtime.latch import Latch
-from leasekeeper.runtime.schedule import Schedule
+from leasekeeper.runtime.schedule import Floor, Schedule
 from leasekeeper.runtime.tasks import Nursery
 from leasekeeper.secrets.request import SecretRequest
 from leasekeeper.secrets.snapshot import Snapshot
@@ -129,7 +129,7 @@ class OutputLoop:
         """Ids of leases in files that are not ours any more, and stay."""
         if not self._unsettled:
             self.settled.release()
-        self._one_render = asyncio.Lock()
+        self._floor = Floor()
         self._bug: BaseException | None = None
         self._crashed = asyncio.Event()
 
@@ -179,9 +179,7 @@ class OutputLoop:
     def _begin(self, turn: Turn) -> None:
         if turn.mount not in self._schedules:
             assert self._group is not None, "run runs"
-            schedule = Schedule(
-                self._nursery, concurrency=OUTPUTS_AT_A_TIME, floor=self._one_render
-            )
+            schedule = Schedule(self._nursery, concurrency=OUTPUTS_AT_A_TIME, floor=self._floor)
             self._schedules[turn.mount] = schedule
             self._group.create_task(schedule.run(), name=f"outputs on {turn.mount}")
             if turn.mount != IN_MEMORY:

@@ -6,9 +6,10 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
 from leasekeeper.runtime.clock import due as has_come
@@ -47,6 +48,28 @@ class _Entry:
     ended: asyncio.Event | None = None  # somebody waits until a job that is forgotten has ended
 
 
+class Floor:
+    """For steps that compute, of all schedules that share it: one has it at a time.
+
+    When it has been used for *turn_s* seconds of *clock*, everybody else gets the event loop. A
+    way around the loop costs as much as a short step.
+    """
+
+    def __init__(self, *, turn_s: float = 0.001, clock: Callable[[], float] = perf_counter) -> None:
+        self._turn_s = turn_s
+        self._clock = clock
+        self._turn_ends_at = -math.inf
+        self._lock = asyncio.Lock()
+
+    async def give(self, step: Callable[[], None]) -> None:
+        """Call *step*, in its turn."""
+        async with self._lock:
+            step()
+            if self._clock() >= self._turn_ends_at:
+                await asyncio.sleep(0)
+                self._turn_ends_at = self._clock() + self._turn_s
+
+
 class Schedule:
     """Runs the steps of many jobs: a heap and one timer serve thousands of them.
 
@@ -57,13 +80,10 @@ class Schedule:
     out.
 
     Steps that wait are tasks of *nursery*, and its owner ends them. For steps that take their time
-    without waiting there is a *floor*: of all schedules that share it, one has it at a time, and
-    everybody else gets the event loop before the next.
+    without waiting there is a *floor*.
     """
 
-    def __init__(
-        self, nursery: Nursery, *, concurrency: int, floor: asyncio.Lock | None = None
-    ) -> None:
+    def __init__(self, nursery: Nursery, *, concurrency: int, floor: Floor | None = None) -> None:
         self._nursery = nursery
         self._floor = floor
         self._entries: dict[Job, _Entry] = {}
@@ -111,10 +131,8 @@ class Schedule:
             place = await self._places.take()
             if self._floor is None:
                 self._begin(entry, place)
-                continue
-            async with self._floor:
-                self._begin(entry, place)
-                await asyncio.sleep(0)
+            else:
+                await self._floor.give(partial(self._begin, entry, place))
 
     def _pop_due(self) -> _Entry | None:
         while self._heap:
