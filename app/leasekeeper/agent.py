@@ -1,54 +1,38 @@
 """The composition root: settings become parts, parts become root tasks, and all of them end.
 
-`Agent.build` starts nothing; `Agent.run` starts the root tasks in one place. Nothing logs in
-before the configuration, the templates and the destinations have been checked.
+`Agent.run` starts the root tasks in one place. Nothing logs in before the configuration, the
+templates and the destinations have been checked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import math
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from leasekeeper import __version__
 from leasekeeper.checking import check_destinations, check_new_places, check_program
-from leasekeeper.errors import (
-    EXIT_DONE,
-    AgentError,
-    ConfigError,
-    StartupDeadlineExceeded,
-    VaultError,
-)
+from leasekeeper.errors import EXIT_DONE, AgentError, ConfigError, VaultError
 from leasekeeper.files.attempt import Fence, no_fence
 from leasekeeper.files.file_workers import FileWorkers
 from leasekeeper.files.pid_file import pid_file
-from leasekeeper.outputs.loop import OutputLoop
-from leasekeeper.outputs.output import Output
-from leasekeeper.runtime.backoff import Backoff
+from leasekeeper.parts import Parts, build, clock_watch
 from leasekeeper.runtime.clock import now
-from leasekeeper.runtime.clock_watch import ClockWatch
 from leasekeeper.runtime.tasks import Nursery, RootTask, run_root_tasks, unless_stopped
 from leasekeeper.secrets.request import SecretRequest
-from leasekeeper.secrets.store import SecretStore
 from leasekeeper.settings import task_paths
-from leasekeeper.settings.durations import format_duration
 from leasekeeper.settings.model import Settings
-from leasekeeper.sinks.token_sinks import TokenSinks
 from leasekeeper.sources import Dialect as Dialect
 from leasekeeper.sources import Sources, compile_environment, compile_sources, reused
+from leasekeeper.starting import first_publish
 from leasekeeper.telemetry.events import log, set_level
 from leasekeeper.telemetry.metrics import RELOADS
 from leasekeeper.templates.source import Source
-from leasekeeper.tokens.keeper import TokenKeeper
-from leasekeeper.tokens.methods import create_method
-from leasekeeper.vault.client import VaultClient
 from leasekeeper.web.report import Reporter
 
 if TYPE_CHECKING:
@@ -62,24 +46,8 @@ if TYPE_CHECKING:
     from leasekeeper.web.opening import Opening
     from leasekeeper.web.report import View
 
-_POLL_S = 0.25
 # For connections, after everything else; what takes longer is left to the operating system.
 _CLOSING_S = 1.0
-# While starting, say what is being waited for.
-_SAY_EVERY_S = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """Everything that `Agent.run` starts and stops."""
-
-    client: VaultClient
-    tokens: TokenKeeper
-    secrets: SecretStore
-    outputs: OutputLoop
-    sinks: TokenSinks
-    reporter: Reporter
-    memory: Memory | None
 
 
 class Agent:
@@ -351,82 +319,21 @@ class Agent:
         state = self._shown.health_json() if self._shown else {"state": "starting"}
         log.info("agent.state", **state)
 
-    def _build(
-        self,
-        environment: Source | None,
-        fence: Fence,
-        memory: Memory | None = None,
-    ) -> Parts:
-        settings = self._settings
-        # The metadata address holds the container's id: the same task draws the same jitter, and
-        # every task of a fleet another one. Elsewhere the operating system's randomness does it.
-        rng = Random(self._environ.get("ECS_CONTAINER_METADATA_URI_V4"))  # noqa: S311
-        client = VaultClient(settings.vault, rng, wrap_logins_s=settings.auth.wrap_ttl)
-        tokens = TokenKeeper(
-            client,
-            create_method(settings.auth, settings.vault),
-            backoff=Backoff(
-                minimum_s=settings.auth.min_backoff, maximum_s=settings.auth.max_backoff
-            ),
-            overlap_s=settings.secrets.overlap,
-            probe_interval_s=settings.probe.interval,
-            rng=rng,
-            exit_on_error=settings.auth.exit_on_err,
-            saved=memory.saved_token if memory else None,
-        )
-        secrets = SecretStore(
-            settings,
-            client,
-            tokens,
-            rng=rng,
-            on_error=_report_bug,
+    def _build(self, environment: Source | None, fence: Fence, memory: Memory | None) -> Parts:
+        workers = FileWorkers()
+        self._app = self._build_app(environment, workers)
+        return build(
+            self._settings,
+            self._sources,
+            dialect=self._dialect,
+            environ=self._environ,
+            workers=workers,
+            fence=fence,
             memory=memory,
             kept=self._kept,
-            empty_versions=self._dialect == "vault_agent",
-        )
-        workers = FileWorkers()
-        app = self._app = self._build_app(environment, workers)
-        outputs = OutputLoop(
-            settings.lifecycle,
-            self._sources,
-            secrets,
-            rng=rng,
-            environ=self._environ,
-            groups=settings.groups,
-            workers=workers,
-            in_memory=None if app is None else app.output,
-            tell_application=None if app is None else app.tell,
-            fence=fence,
-        )
-        sinks = TokenSinks(
-            settings.sinks,
-            tokens,
-            client,
-            lifecycle=settings.lifecycle,
-            workers=workers,
-            rng=rng,
-            environ=self._environ,
-        )
-        client.reachability.on_return(sinks.wake)
-        reporter = Reporter(
-            client=client,
-            tokens=tokens,
-            secrets=secrets,
-            outputs=outputs,
-            sinks=sinks,
-            expiry_grace_s=settings.lifecycle.expiry_grace,
-            app=app,
-            memory=memory,
+            app=self._app,
             notes=self._notes,
-        )
-        return Parts(
-            client=client,
-            tokens=tokens,
-            secrets=secrets,
-            outputs=outputs,
-            sinks=sinks,
-            reporter=reporter,
-            memory=memory,
+            on_bug=_report_bug,
         )
 
     def _build_app(self, environment: Source | None, workers: FileWorkers) -> Supervisor | None:
@@ -450,7 +357,7 @@ class Agent:
             "sinks": parts.sinks.run,
             "token": parts.tokens.run,
             "vault watch": parts.client.reachability.watch,
-            "clock watch": _clock_watch(parts).watch,
+            "clock watch": clock_watch(parts).watch,
             "start-up": lambda: self._start_up(parts, member),
         }
         if self._folders is not None:
@@ -480,42 +387,13 @@ class Agent:
         if self._settings.lifecycle.exit_after_auth:
             await asyncio.Event().wait()  # it does not run then, as with Vault Agent
 
-    # -- start ----------------------------------------------------------------------------------
-
-    async def _start_up(self, parts: Parts, member: Membership | None = None) -> NoReturn:
-        """Wait for the first complete publish, and give up on one that cannot come.
-
-        That it cannot come is no reason to end while what another leader has left is still good.
-        """
-        began = said = now()
-        blocked_since = failing_since = math.inf
-        deadline_s = self._settings.lifecycle.startup_deadline
-        grace_s = self._settings.lifecycle.failure_grace
-        retry_grace_s = self._settings.lifecycle.retry_grace or math.inf
-        while not (parts.outputs.settled.released and parts.sinks.settled.released):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_S):
-                    await parts.outputs.settled.wait()
-                    await parts.sinks.settled.wait()
-            waited = now() - began
-            error = _blocking(parts, final=True)
-            blocked_since = math.inf if error is None else min(blocked_since, now())
-            patient = member is not None and member.inherited
-            if error is not None and now() - blocked_since >= grace_s and not patient:
-                raise error
-            if retry_grace_s < math.inf and parts.tokens.lease is not None:
-                failure = _blocking(parts, final=False)
-                failing_since = math.inf if failure is None else min(failing_since, now())
-                if failure is not None and now() - failing_since >= retry_grace_s and not patient:
-                    raise failure
-            if deadline_s and waited >= deadline_s and not patient:
-                raise _blocking(parts, final=False) or _too_late(parts, deadline_s)
-            if now() - said >= _SAY_EVERY_S:
-                said = now()
-                log.warning("agent.still_starting", reasons=parts.reporter.reasons())
+    async def _start_up(self, parts: Parts, member: Membership | None) -> NoReturn:
+        took_s = await first_publish(
+            parts, self._settings.lifecycle, lambda: member is not None and member.inherited
+        )
         if member is not None:
             member.show(parts.reporter)
-        log.info("agent.ready", after_s=round(now() - began, 2))
+        log.info("agent.ready", after_s=round(took_s, 2))
         if self._settings.lifecycle.exit_after_auth:
             self.stop.set()
         # What is left then lives as long as the process: later collections need not look at it.
@@ -590,16 +468,6 @@ class Agent:
         return True
 
 
-def _clock_watch(parts: Parts) -> ClockWatch:
-    """Return what tells everybody that time has passed while the machine was suspended."""
-    watch = ClockWatch()
-    watch.on_change(lambda seconds: log.warning("clock.changed", missed_s=round(seconds, 1)))
-    watch.on_change(parts.tokens.aged)
-    watch.on_change(parts.secrets.aged)
-    parts.client.before_sending(watch.look)
-    return watch
-
-
 def _begin_collecting() -> None:
     """Let garbage be collected, which was put off while everything was imported and compiled."""
     gc.freeze()  # that is here to stay; what of it is garbage is collected after start-up
@@ -617,43 +485,6 @@ def _warn_if_exposed(settings: Settings) -> None:
         log.warning("vault.not_protected", because="plain HTTP: the token travels in the clear")
     elif vault.tls_skip_verify:
         log.warning("vault.not_protected", because="tls_skip_verify: anybody can pose as Vault")
-
-
-def _blocking(parts: Parts, *, final: bool) -> AgentError | None:
-    """Return what keeps the first publish from happening; only what time won't mend if *final*."""
-    token_error = parts.tokens.error
-    if parts.tokens.lease is None and token_error is not None:
-        return None if final and token_error.retryable else token_error
-    for sink in parts.sinks.sinks:
-        if not sink.settled and sink.error is not None and not (final and sink.error.retryable):
-            return sink.error
-    for output in parts.outputs.unsettled:
-        for error in _errors_of(output, parts):
-            if not (final and error.retryable):
-                return error
-    return None
-
-
-def _errors_of(output: Output, parts: Parts) -> Iterator[AgentError]:
-    """Yield why *output* is not in place: its own error, and those of what it waits for."""
-    if output.error is not None:
-        yield output.error
-    for each in output.missing:
-        error = (
-            parts.secrets.error(each)
-            if isinstance(each, SecretRequest)
-            else parts.outputs.unreadable(each)
-        )
-        if error is not None:
-            yield error
-
-
-def _too_late(parts: Parts, deadline_s: float) -> StartupDeadlineExceeded:
-    reasons = "; ".join(parts.reporter.reasons()) or "nothing has failed, but it takes too long"
-    return StartupDeadlineExceeded(
-        f"not every output was published within {format_duration(deadline_s)}: {reasons}",
-        hint="lifecycle.startup_deadline sets the time allowed",
-    )
 
 
 def _report_bug(name: str, error: BaseException) -> None:

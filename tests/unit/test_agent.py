@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from leasekeeper import checking
-from leasekeeper.agent import Agent, Parts
+from leasekeeper.agent import Agent
 from leasekeeper.cli import _report
 from leasekeeper.errors import (
     AgentError,
@@ -20,9 +20,11 @@ from leasekeeper.errors import (
     StartupDeadlineExceeded,
     VaultUnavailable,
 )
+from leasekeeper.parts import Parts
 from leasekeeper.runtime.clock import now
 from leasekeeper.runtime.latch import Latch
 from leasekeeper.settings.model import Settings
+from leasekeeper.starting import first_publish
 
 
 def settings(**lifecycle: object) -> Settings:
@@ -37,7 +39,7 @@ def settings(**lifecycle: object) -> Settings:
 
 
 class FakeParts(SimpleNamespace):
-    """What `_start_up` and `_shut_down` look at."""
+    """What `first_publish` and `_shut_down` look at."""
 
     def __init__(self) -> None:
         self.closed: list[str] = []
@@ -71,10 +73,10 @@ class FakeParts(SimpleNamespace):
         return cast(Parts, self)
 
 
-async def ended(agent: Agent, fake: FakeParts) -> tuple[AgentError, float]:
+async def ended(settings: Settings, fake: FakeParts) -> tuple[AgentError, float]:
     began = now()
     with pytest.raises(AgentError) as raised:
-        await agent._start_up(fake.parts)
+        await first_publish(fake.parts, settings.lifecycle, lambda: False)
     return raised.value, now() - began
 
 
@@ -82,7 +84,7 @@ async def test_a_denied_login_ends_a_start_when_it_has_lasted_for_15_seconds() -
     fake = FakeParts()
     fake.tokens.error = LoginDenied("no")
 
-    error, after_s = await ended(Agent(settings(), {}), fake)
+    error, after_s = await ended(settings(), fake)
 
     assert (error.exit_code, round(after_s)) == (3, 15)
 
@@ -95,7 +97,7 @@ async def test_an_error_that_appears_late_gets_its_15_seconds_too() -> None:
         20, lambda: setattr(fake.tokens, "error", LoginDenied("no"))
     )
 
-    error, after_s = await ended(Agent(settings(), {}), fake)
+    error, after_s = await ended(settings(), fake)
 
     assert (error.exit_code, round(after_s)) == (3, 35)
 
@@ -109,7 +111,7 @@ async def test_at_the_deadline_the_error_at_hand_gives_the_exit_code() -> None:
     ):
         fake = FakeParts()
         fake.tokens.error = error
-        raised, after_s = await ended(Agent(settings(startup_deadline="10s"), {}), fake)
+        raised, after_s = await ended(settings(startup_deadline="10s"), fake)
         assert (raised.exit_code, round(after_s)) == (code, 10)
 
 

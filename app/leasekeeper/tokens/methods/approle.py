@@ -9,7 +9,6 @@ from leasekeeper.telemetry.redaction import redactor
 from leasekeeper.tokens.denials import LoginContext
 from leasekeeper.tokens.methods.common import described, plain_login
 from leasekeeper.tokens.methods.credential_file import CredentialFile, Removal
-from leasekeeper.tokens.methods.wrapped_secret_id import unwrap_secret_id
 
 if TYPE_CHECKING:
     from leasekeeper.settings.model import AppRoleAuth, VaultSection
@@ -62,6 +61,8 @@ def _secret_id_file(auth: AppRoleAuth, vault: VaultSection) -> CredentialFile | 
         return None
     wrapped_by, unwrap = auth.secret_id_response_wrapping_path, None
     if wrapped_by is not None:
+        from leasekeeper.tokens.methods.wrapped_secret_id import unwrap_secret_id
+
         unwrap = partial(
             unwrap_secret_id,
             made_by=wrapped_by,
