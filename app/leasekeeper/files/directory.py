@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from typing import NamedTuple, TypeVar
 
 from leasekeeper.files.target import Target, temp_name
@@ -51,14 +51,14 @@ def alone(steps: Steps[T]) -> T:
         error = make_durable([place.fd])
 
 
-def make_durable(fds: Iterable[int]) -> OSError | None:
+def make_durable(fds: Sequence[int]) -> OSError | None:
     """Make what happened in the directories *fds*, many of them the same, durable; or say why not.
 
     Who finds his change at the path afterwards knows that its directory was meant: a path that
     leads to another one since it was opened is noticed then.
     """
     try:
-        for fd in {_identity(fd): fd for fd in fds}.values():
+        for fd in fds if len(fds) == 1 else {_identity(fd): fd for fd in fds}.values():
             _sync_directory(fd)
     except OSError as error:
         return error
