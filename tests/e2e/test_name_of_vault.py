@@ -89,6 +89,7 @@ async def test_no_login_of_an_application_is_refused_whatever_dns_says(
                 answer([OLD])
                 program.process.send_signal(signal.SIGHUP)
                 await application.use(1, every_s=0.2)
+                await program.event("vault.name_recovered", count=count)
             state = (await program.health())["state"]
             answer([NEW])
             await old.aclose()  # a fail-over
